@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# What the lab's own scripts share on the x86 side: the cache, package mirrors
+# taken from this machine's apt configuration, hashes of inputs. Sourced by bash.
+
+set -euo pipefail
+LAB=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+TOP=$(cd "$LAB/../.." && pwd)
+CACHE=${TCE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tce}
+CROSS=powerpc64le-linux-gnu-
+GUEST_SUITE=trixie	# the lab's POWER userland: CRIU 4.1.1 and QEMU 10.0
+export DEBIAN_FRONTEND=noninteractive
+mkdir -p "$CACHE"
+
+say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
+die() { say "$*"; exit 1; }
+
+# hash_of FILE|STRING...: one short name for everything a product is made from
+hash_of() {
+	local x
+	for x; do
+		if [ -f "$x" ]; then cat -- "$x"; else printf '%s\n' "$x"; fi
+	done | sha256sum | cut -c1-16
+}
+
+# Keep only one builder of a product at a time; the lock goes with the shell.
+lock() {
+	exec 9>"$CACHE/$1.lock"
+	flock 9
+}
+
+# The Debian mirror this machine is set up with. Nothing else names a host.
+debian_mirror() {
+	local uri
+	uri=$(apt-get indextargets --format '$(REPO_URI)|$(LABEL)' 'Created-By: Packages' |
+	      awk -F'|' '$2 == "Debian" { print $1; exit }')
+	[ -n "$uri" ] || die "no Debian mirror in this machine's apt configuration (run apt-get update)"
+	printf '%s\n' "$uri"
+}
+
+KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
+
+# apt_with SUITE...: an apt configuration of our own in $CACHE/apt, which knows the
+# given suites (binary and source) beside nothing else. The machine's stays as it is.
+# Prints the options to give to apt-get.
+apt_with() {
+	local dir="$CACHE/apt/$*" mirror suite
+	dir=${dir// /+}
+	mirror=$(debian_mirror)
+	mkdir -p "$dir"/{parts,lists/partial,cache/archives/partial}
+	{
+		for suite; do
+			printf 'Types: deb deb-src\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: %s\n\n' \
+				"$mirror" "$suite" "$KEYRING"
+		done
+	} > "$dir/parts/lab.sources.new"
+	local opts="-o Dir::Etc::SourceList=/dev/null -o Dir::Etc::SourceParts=$dir/parts \
+-o Dir::State::Lists=$dir/lists -o Dir::Cache=$dir/cache -o APT::Sandbox::User=root"
+	if ! cmp -s "$dir/parts/lab.sources.new" "$dir/parts/lab.sources" ||
+	   [ -z "$(find "$dir/lists" -maxdepth 1 -name '*Packages*' -mmin -720 2>/dev/null)" ]; then
+		mv "$dir/parts/lab.sources.new" "$dir/parts/lab.sources"
+		# shellcheck disable=SC2086
+		apt-get $opts update -qq >&2
+	fi
+	rm -f "$dir/parts/lab.sources.new"
+	printf '%s\n' "$opts"
+}
