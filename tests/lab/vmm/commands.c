@@ -1,0 +1,555 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The commands of tce-vmm, one function each, and the table that names them. */
+#include <endian.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "commands.h"
+#include "guest-entry.h"
+
+int command_error(struct session *s, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(s->error, sizeof(s->error), fmt, ap);
+	va_end(ap);
+	return -1;
+}
+
+static int parse(struct session *s, const char *arg, u64 *value)
+{
+	char *end;
+
+	errno = 0;
+	*value = strtoul(arg, &end, 0);
+	return errno || end == arg || *end ? command_error(s, "%s is not a number", arg) : 0;
+}
+
+/* Arguments 1 to n as numbers */
+static int parse_all(struct session *s, char **argv, int n, u64 *value)
+{
+	int ret = 0;
+
+	for (int i = 0; i < n && !ret; i++)
+		ret = parse(s, argv[i + 1], &value[i]);
+	return ret;
+}
+
+static struct table *find(struct session *s, const char *arg)
+{
+	struct table *t = NULL;
+	u64 liobn;
+
+	if (!parse(s, arg, &liobn)) {
+		t = table_find(s->vm, liobn);
+		if (!t)
+			command_error(s, "no table with LIOBN %#lx", liobn);
+	}
+	return t;
+}
+
+/*
+ * Issue hcalls, and have the model do them too. Whatever the kernel answered differently (return code, any
+ * register, left to user space or not) is an error.
+ */
+static int run_ops(struct session *s, struct guest_op *ops, u64 n)
+{
+	struct guest_op *model;
+	int ret = 0;
+
+	model = malloc(n * sizeof(*model));
+	if (!model)
+		return command_error(s, "out of memory");
+	memcpy(model, ops, n * sizeof(*ops));
+	if (!vcpu_run_ops(s->vcpu, ops, n)) {
+		ret = command_error(s, "%s", s->vm->failed[0] ? s->vm->failed : "interrupted");
+		goto out;
+	}
+	for (u64 i = 0; i < n && !ret; i++) {
+		const struct guest_op *op = &ops[i];
+
+		model_hcall(s->vm, &model[i]);
+		if (memcmp(op, &model[i], sizeof(*op)))
+			ret = command_error(s, "hcall %lu: %#lx(%#lx, %#lx, %#lx, %#lx) gave r3 %#lx r4 %#lx exit %lu clobbered %#lx, the model r3 %#lx r4 %#lx exit %lu",
+					    i, op->in[0], op->in[1], op->in[2], op->in[3], op->in[4],
+					    op->out[0], op->out[1], op->exited, op->clobbered,
+					    model[i].out[0], model[i].out[1], model[i].exited);
+	}
+	s->last = ops[n - 1];
+out:
+	free(model);
+	return ret;
+}
+
+/* An hcall with r3 to r12 all given, so that a register that is changed by mistake shows */
+static struct guest_op make_op(u64 nr, u64 a, u64 b, u64 c, u64 d)
+{
+	struct guest_op op = { .in = { nr, a, b, c, d } };
+
+	for (int i = 5; i < 10; i++)
+		op.in[i] = 0x5eed000000000000UL + (u64)i;
+	return op;
+}
+
+static int one_op(struct session *s, u64 nr, const u64 *a, int nargs)
+{
+	struct guest_op op = make_op(nr, a[0], a[1], nargs > 2 ? a[2] : 0, nargs > 3 ? a[3] : 0);
+	int ret = run_ops(s, &op, 1);
+
+	if (!ret && s->last.out[0] != H_SUCCESS)
+		fprintf(s->out, "rc %ld\n", (long)s->last.out[0]);
+	return ret;
+}
+
+static int cmd_create(struct session *s, int argc, char **argv)
+{
+	u64 a[4];
+	int ret = parse_all(s, argv, 4, a);
+
+	if (ret)
+		return ret;
+	ret = table_create(s->vm, a[0], a[1], a[2], a[3]);
+	if (ret)
+		return command_error(s, "KVM_CREATE_SPAPR_TCE_64(LIOBN %#lx): %s", a[0], strerror(-ret));
+	fprintf(s->out, "table %#lx fd %d\n", a[0], table_find(s->vm, a[0])->fd);
+	return 0;
+}
+
+static int cmd_close(struct session *s, int argc, char **argv)
+{
+	struct table *t = find(s, argv[1]);
+
+	if (!t)
+		return -1;
+	table_close(t);
+	return 0;
+}
+
+static int cmd_map(struct session *s, int argc, char **argv)
+{
+	struct table *t = find(s, argv[1]);
+	int prot = PROT_READ | PROT_WRITE, flags = MAP_SHARED, ret;
+	u64 range[2] = { 0 };
+
+	if (!t)
+		return -1;
+	if (!strcmp(argv[2], "private"))
+		flags = MAP_PRIVATE;
+	else if (!strcmp(argv[2], "ro"))
+		prot = PROT_READ;
+	else if (strcmp(argv[2], "shared"))
+		return command_error(s, "shared, private or ro, not %s", argv[2]);
+	if (argc > 3 && (argc != 5 || parse(s, argv[3], &range[0]) || parse(s, argv[4], &range[1])))
+		return command_error(s, "the range is FIRST-PAGE PAGES");
+	ret = table_map(t, prot, flags, range[0], range[1]);
+	if (ret)
+		return command_error(s, "mmap of table %#lx: %s", t->liobn, strerror(-ret));
+	fprintf(s->out, "mapped %#lx at %p, %zu bytes\n", t->liobn, t->map, t->map_size);
+	return 0;
+}
+
+static int cmd_memslot(struct session *s, int argc, char **argv)
+{
+	u64 a[3];
+	int ret = parse_all(s, argv, 3, a);
+
+	if (ret)
+		return ret;
+	if (!a[0] || a[0] >= MAX_SLOTS)
+		return command_error(s, "slots 1 to %d", MAX_SLOTS - 1);
+	ret = vm_set_slot(s->vm, (unsigned int)a[0], a[1], a[2]);
+	return ret ? command_error(s, "slot %lu: %s", a[0], strerror(-ret)) : 0;
+}
+
+static int cmd_cpu(struct session *s, int argc, char **argv)
+{
+	u64 n;
+
+	if (parse(s, argv[1], &n))
+		return -1;
+	if (n >= (u64)s->vm->nvcpus)
+		return command_error(s, "there are %d vCPUs", s->vm->nvcpus);
+	s->vcpu = &s->vm->vcpu[n];
+	return 0;
+}
+
+static int cmd_put(struct session *s, int argc, char **argv)
+{
+	u64 a[3];
+
+	return parse_all(s, argv, 3, a) ?: one_op(s, H_PUT_TCE, a, 3);
+}
+
+static int cmd_get(struct session *s, int argc, char **argv)
+{
+	u64 a[2];
+	int ret = parse_all(s, argv, 2, a) ?: one_op(s, H_GET_TCE, a, 2);
+
+	if (!ret && s->last.out[0] == H_SUCCESS)
+		fprintf(s->out, "tce %#lx\n", s->last.out[1]);
+	return ret;
+}
+
+static int cmd_stuff(struct session *s, int argc, char **argv)
+{
+	u64 a[4];
+
+	return parse_all(s, argv, 4, a) ?: one_op(s, H_STUFF_TCE, a, 4);
+}
+
+static int cmd_indirect(struct session *s, int argc, char **argv)
+{
+	u64 a[5];
+	u64 *list = vcpu_list(s->vcpu);
+	int ret = parse_all(s, argv, 5, a);
+
+	if (ret)
+		return ret;
+	for (u64 i = 0; i < TCE_LIST_MAX; i++)
+		list[i] = htobe64(a[2] + i * a[3]);
+	return one_op(s, H_PUT_TCE_INDIRECT,
+		      (u64 []){ a[0], a[1], vcpu_list_gpa(s->vcpu), a[4] }, 4);
+}
+
+static int cmd_expect(struct session *s, int argc, char **argv)
+{
+	static const struct {
+		const char *name;
+		long value;
+	} names[] = {
+		{ "H_SUCCESS", H_SUCCESS }, { "H_PARAMETER", H_PARAMETER },
+		{ "H_FUNCTION", H_FUNCTION }, { "H_RESOURCE", H_RESOURCE },
+	};
+	u64 want = 0;
+	unsigned int i;
+
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (!strcmp(argv[1], names[i].name))
+			break;
+	if (i < sizeof(names) / sizeof(names[0]))
+		want = (u64)names[i].value;
+	else if (parse(s, argv[1], &want))
+		return -1;
+	if (s->last.out[0] != want)
+		return command_error(s, "the last hcall returned %#lx, not %s", s->last.out[0], argv[1]);
+	if (argc > 2) {
+		if (parse(s, argv[2], &want))
+			return -1;
+		if (s->last.out[1] != want)
+			return command_error(s, "the last hcall's r4 is %#lx, not %s", s->last.out[1], argv[2]);
+	}
+	return 0;
+}
+
+/* xorshift64*: the same sequence for a seed on every machine */
+static u64 random_next(u64 *state)
+{
+	*state ^= *state >> 12;
+	*state ^= *state << 25;
+	*state ^= *state >> 27;
+	return *state * 0x2545f4914f6cdd1dUL;
+}
+
+static u64 fill_value(const struct table *t, const char *pattern, u64 index, u64 *state)
+{
+	u64 pages = t->vm->mem_size >> t->page_shift;
+	u64 gpa = pages ? index % pages << t->page_shift : 0;
+
+	if (!strcmp(pattern, "linear"))
+		return gpa | 3;
+	if (!strcmp(pattern, "alternating"))
+		return index & 1 ? 0 : gpa | 3;
+	if (!strcmp(pattern, "poison"))
+		return (index + 1) << 2;
+	if (!strcmp(pattern, "perms"))
+		return gpa | (index & 3);
+	/* random: a third holes, a third poison, a third mapped */
+	switch (random_next(state) % 3) {
+	case 0:
+		return 0;
+	case 1:
+		return random_next(state) & ~3UL;
+	default:
+		return (pages ? random_next(state) % pages << t->page_shift : 0) |
+		       (1 + random_next(state) % 3);
+	}
+}
+
+static int cmd_fill(struct session *s, int argc, char **argv)
+{
+	static const char *const patterns[] = { "linear", "alternating", "poison", "perms", "random" };
+	struct table *t = find(s, argv[1]);
+	u64 range[2] = { 0, 0 }, seed = 1, i;
+	struct guest_op *ops;
+	int ret;
+
+	if (!t)
+		return -1;
+	for (i = 0; i < 5 && strcmp(argv[2], patterns[i]); i++)
+		;
+	if (i == 5)
+		return command_error(s, "no pattern %s", argv[2]);
+	range[1] = t->entries;
+	if (argc > 4 && parse_all(s, argv + 2, 2, range))
+		return -1;
+	if (argc == 4 || argc > 6)
+		return command_error(s, "LIOBN PATTERN [INDEX COUNT [SEED]]");
+	if (argc > 5 && parse(s, argv[5], &seed))
+		return -1;
+	if (range[0] > t->entries || range[1] > t->entries - range[0] || !range[1])
+		return command_error(s, "the table has %lu entries", t->entries);
+	ops = malloc(range[1] * sizeof(*ops));
+	if (!ops)
+		return command_error(s, "out of memory");
+	for (i = 0; i < range[1]; i++)
+		ops[i] = make_op(H_PUT_TCE, t->liobn, (t->offset + range[0] + i) << t->page_shift,
+				 fill_value(t, argv[2], range[0] + i, &seed), 0);
+	ret = run_ops(s, ops, range[1]);
+	free(ops);
+	return ret;
+}
+
+static int for_tables(struct session *s, int argc, char **argv,
+		      int (*fn)(struct session *, struct table *))
+{
+	int ret = 0;
+
+	if (argc > 1) {
+		struct table *t = find(s, argv[1]);
+
+		return t ? fn(s, t) : -1;
+	}
+	for (int i = 0; i < s->vm->ntables && !ret; i++)
+		if (s->vm->table[i]->fd >= 0)
+			ret = fn(s, s->vm->table[i]);
+	return ret;
+}
+
+static int check_table(struct session *s, struct table *t)
+{
+	u64 index, want, got;
+	long n = table_compare(t, &index, &want, &got);
+
+	if (n < 0)
+		return command_error(s, "table %#lx: %s", t->liobn, strerror((int)-n));
+	if (n)
+		return command_error(s, "table %#lx: %ld entries differ, the first at index %lu: want %#lx, got %#lx",
+				     t->liobn, n, index, want, got);
+	fprintf(s->out, "table %#lx right\n", t->liobn);
+	return 0;
+}
+
+static int cmd_check(struct session *s, int argc, char **argv)
+{
+	return for_tables(s, argc, argv, check_table);
+}
+
+static int load_table(struct session *s, struct table *t)
+{
+	int ret = table_load(t);
+
+	return ret ? command_error(s, "table %#lx: %s", t->liobn, strerror(-ret)) : 0;
+}
+
+static int cmd_load(struct session *s, int argc, char **argv)
+{
+	return for_tables(s, argc, argv, load_table);
+}
+
+static int cmd_period(struct session *s, int argc, char **argv)
+{
+	u64 ticks;
+
+	if (parse(s, argv[1], &ticks))
+		return -1;
+	for (int c = 0; c < s->vm->nvcpus; c++)
+		s->vm->vcpu[c].guest->period = ticks;
+	return 0;
+}
+
+static int cmd_mmio(struct session *s, int argc, char **argv)
+{
+	if (!s->vm->radix)
+		return command_error(s, "an HPT guest in real mode sees memory only");
+	for (int c = 0; c < s->vm->nvcpus; c++)
+		s->vm->vcpu[c].guest->mmio = s->vm->vcpu[c].mmio_loads + 1;
+	return 0;
+}
+
+static int cmd_churn(struct session *s, int argc, char **argv)
+{
+	struct table *tables[GUEST_MAX_TABLES];
+	u64 chunk;
+	int n, ret;
+
+	if (parse(s, argv[1], &chunk))
+		return -1;
+	if (!chunk || chunk > TCE_LIST_MAX)
+		return command_error(s, "a chunk is 1 to %d entries", TCE_LIST_MAX);
+	for (n = 0; n + 2 < argc; n++) {
+		if (n == GUEST_MAX_TABLES)
+			return command_error(s, "at most %d tables", GUEST_MAX_TABLES);
+		tables[n] = find(s, argv[n + 2]);
+		if (!tables[n])
+			return -1;
+	}
+	ret = churn_start(s->vm, tables, n, chunk);
+	return ret ? command_error(s, "%s", strerror(-ret)) : 0;
+}
+
+static int cmd_pause(struct session *s, int argc, char **argv)
+{
+	vm_pause(s->vm);
+	return 0;
+}
+
+static int cmd_resume(struct session *s, int argc, char **argv)
+{
+	vm_resume(s->vm);
+	return 0;
+}
+
+static int cmd_stop(struct session *s, int argc, char **argv)
+{
+	return churn_stop(s->vm) ? command_error(s, "%s", s->vm->failed) : 0;
+}
+
+/* While the guests run, they are held for the time of the check. */
+static int cmd_verify(struct session *s, int argc, char **argv)
+{
+	bool paused = s->vm->paused;
+	int ret;
+
+	if (!paused)
+		vm_pause(s->vm);
+	ret = churn_verify(s->vm, s->out);
+	if (!paused)
+		vm_resume(s->vm);
+	return ret ? command_error(s, "the tables are not what the guests wrote") : 0;
+}
+
+static int cmd_stats(struct session *s, int argc, char **argv)
+{
+	churn_stats(s->vm, s->out);
+	return 0;
+}
+
+/* One hcall in a loop of N and of M: timebase ticks, from which the cost of one is the difference / (N - M) */
+static int cmd_time(struct session *s, int argc, char **argv)
+{
+	struct guest_cpu *cpu = s->vcpu->guest;
+	struct guest_op *op = (struct guest_op *)(s->vm->mem + cpu->ops);
+	u64 a[9] = { 0 };
+
+	if (parse_all(s, argv, argc - 1, a))
+		return -1;
+	cpu->loop_count = a[0];
+	cpu->loop_stride = a[1];
+	cpu->loop_mask = a[2];
+	*op = make_op(a[3], a[4], a[5], a[6], a[7]);
+	cpu->nops = 0;
+	vcpu_start(s->vcpu, guest_timed_loop);
+	if (!vcpu_wait(s->vcpu))
+		return command_error(s, "%s", s->vm->failed[0] ? s->vm->failed : "interrupted");
+	fprintf(s->out, "ticks %lu\n", cpu->loop_ticks);
+	return 0;
+}
+
+static int cmd_list(struct session *s, int argc, char **argv)
+{
+	u64 a[2], *list = vcpu_list(s->vcpu);
+
+	if (parse_all(s, argv, 2, a))
+		return -1;
+	for (u64 i = 0; i < TCE_LIST_MAX; i++)
+		list[i] = htobe64(a[0] + i * a[1]);
+	fprintf(s->out, "list %#lx\n", vcpu_list_gpa(s->vcpu));
+	return 0;
+}
+
+static int cmd_sleep(struct session *s, int argc, char **argv)
+{
+	struct timespec ts;
+	u64 ms;
+
+	if (parse(s, argv[1], &ms))
+		return -1;
+	ts.tv_sec = (time_t)(ms / 1000);
+	ts.tv_nsec = (long)(ms % 1000 * 1000000);
+	nanosleep(&ts, NULL);
+	return 0;
+}
+
+static int cmd_echo(struct session *s, int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++)
+		fprintf(s->out, "%s%s", argv[i], i + 1 < argc ? " " : "\n");
+	return 0;
+}
+
+static int cmd_quit(struct session *s, int argc, char **argv)
+{
+	s->quit = true;
+	return 0;
+}
+
+static const struct {
+	const char *name;
+	int min_args, max_args;		/* without the name */
+	int (*fn)(struct session *s, int argc, char **argv);
+	const char *help;
+} commands[] = {
+	{ "create", 4, 4, cmd_create, "LIOBN SHIFT OFFSET ENTRIES   make a table (OFFSET in I/O pages)" },
+	{ "close", 1, 1, cmd_close, "LIOBN   close its fd" },
+	{ "map", 2, 4, cmd_map, "LIOBN shared|private|ro [PAGE PAGES]   mmap it, in whole or in part" },
+	{ "memslot", 3, 3, cmd_memslot, "SLOT GPA SIZE   memory beside slot 0 (SIZE 0: remove)" },
+	{ "cpu", 1, 1, cmd_cpu, "N   the vCPU that issues what follows" },
+	{ "put", 3, 3, cmd_put, "LIOBN IOBA TCE   H_PUT_TCE" },
+	{ "get", 2, 2, cmd_get, "LIOBN IOBA   H_GET_TCE, prints the entry" },
+	{ "stuff", 4, 4, cmd_stuff, "LIOBN IOBA TCE COUNT   H_STUFF_TCE" },
+	{ "indirect", 5, 5, cmd_indirect, "LIOBN IOBA TCE STRIDE COUNT   H_PUT_TCE_INDIRECT of TCE, TCE + STRIDE, ..." },
+	{ "expect", 1, 2, cmd_expect, "RC [R4]   what the last hcall returned" },
+	{ "fill", 2, 5, cmd_fill, "LIOBN linear|alternating|poison|perms|random [INDEX COUNT [SEED]]   by H_PUT_TCE" },
+	{ "check", 0, 1, cmd_check, "[LIOBN]   the kernel's table is as the model of it" },
+	{ "load", 0, 1, cmd_load, "[LIOBN]   take what is in the kernel's table as right from now on" },
+	{ "period", 1, 1, cmd_period, "TICKS   decrementer interrupts in what is started next (0: none)" },
+	{ "mmio", 0, 0, cmd_mmio, "  the endless pattern also does MMIO loads and stores (radix)" },
+	{ "churn", 2, 1 + GUEST_MAX_TABLES, cmd_churn, "CHUNK LIOBN...   all vCPUs change these empty tables for ever, and check them" },
+	{ "pause", 0, 0, cmd_pause, "  hold all vCPUs where they are" },
+	{ "resume", 0, 0, cmd_resume, "  let them run on" },
+	{ "stop", 0, 0, cmd_stop, "  end the endless pattern" },
+	{ "verify", 0, 0, cmd_verify, "  no update of the endless pattern was lost or done twice" },
+	{ "stats", 0, 0, cmd_stats, "  what each vCPU did so far" },
+	{ "list", 2, 2, cmd_list, "TCE STRIDE   fill the vCPU's TCE list, print its guest address" },
+	{ "time", 4, 8, cmd_time, "N STRIDE MASK HCALL [R4 R5 R6 R7]   N times that hcall, r5 = (r5 + STRIDE) & MASK; timebase ticks" },
+	{ "sleep", 1, 1, cmd_sleep, "MS" },
+	{ "echo", 0, MAX_ARGS - 1, cmd_echo, "TEXT..." },
+	{ "quit", 0, 0, cmd_quit, "  end the VMM" },
+};
+
+#define NCOMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+int command_run(struct session *s, int argc, char **argv)
+{
+	for (unsigned int i = 0; i < NCOMMANDS; i++) {
+		if (strcmp(argv[0], commands[i].name))
+			continue;
+		if (argc - 1 < commands[i].min_args || argc - 1 > commands[i].max_args)
+			return command_error(s, "usage: %s %s", argv[0], commands[i].help);
+		return commands[i].fn(s, argc, argv);
+	}
+	return command_error(s, "no such command");
+}
+
+void command_help(FILE *out)
+{
+	for (unsigned int i = 0; i < NCOMMANDS; i++)
+		fprintf(out, "  %s %s\n", commands[i].name, commands[i].help);
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The test VMM's commands: what a line of its script or a request through its FIFO can ask for. */
+#ifndef TCE_VMM_COMMANDS_H
+#define TCE_VMM_COMMANDS_H
+
+#include "vm.h"
+
+#define MAX_ARGS	64
+
+struct session {
+	struct vm *vm;
+	struct vcpu *vcpu;	/* the one that issues the hcalls */
+	struct guest_op last;	/* the last hcall, for `expect` */
+	FILE *out;
+	bool control;		/* commands come through the FIFO: each is answered ok or error */
+	bool quit;
+	char error[512];
+};
+
+/* Each returns 0, or -1 with s->error set. */
+int command_run(struct session *s, int argc, char **argv);
+int command_error(struct session *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void command_help(FILE *out);
+
+#endif
