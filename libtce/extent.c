@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Arithmetic runs in arrays of TCEs: finding them, writing them out, and the packed list of short
+ * runs that an extent of kind TCE_RUNS holds. Nothing here allocates or does I/O.
+ *
+ * The loops over STEP words have no early exit so that the compiler makes vector code of them; a
+ * table is scanned at the speed of memory.
+ */
+#include "tce-private.h"
+
+#define STEP	32
+
+size_t tce_count_zeros(const uint64_t *words, size_t count)
+{
+	size_t i = 0, k;
+
+	while (count - i >= STEP) {
+		uint64_t any = 0;
+
+		for (k = 0; k < STEP; k++)
+			any |= words[i + k];
+		if (any)
+			break;
+		i += STEP;
+	}
+	while (i < count && !words[i])
+		i++;
+	return i;
+}
+
+/* How many steps of @stride lead from one word to the next, at the beginning of @words. */
+static size_t count_steps(const uint64_t *words, size_t steps, uint64_t stride)
+{
+	size_t i = 0, k;
+
+	while (steps - i >= STEP) {
+		uint64_t differ = 0;
+
+		for (k = 0; k < STEP; k++)
+			differ |= (words[i + k + 1] - words[i + k]) ^ stride;
+		if (differ)
+			break;
+		i += STEP;
+	}
+	while (i < steps && words[i + 1] - words[i] == stride)
+		i++;
+	return i;
+}
+
+/* Length of a run of which the first zero, if any, is no longer a part. */
+static size_t cut_at_zero(const uint64_t *words, size_t count, uint64_t stride)
+{
+	uint64_t first = words[0], last = words[count - 1];
+	size_t i;
+
+	/*
+	 * Only a run that wraps around, or comes down to 0 at its last step, can meet it. Wrapping
+	 * shows: fewer than 2^32 steps are taken here, so a stride that could go around more than
+	 * once is a large one, and those are looked through.
+	 */
+	if (!stride)
+		return count;
+	if (stride < 1ULL << 32 && last > first)
+		return count;
+	if (-stride < 1ULL << 32 && last < first && last)
+		return count;
+	for (i = 0; i < count && words[i]; i++)
+		;
+	return i;
+}
+
+/*
+ * How many of @words go on with the run whose next TCE would be @tce. Zeros never do: that a word
+ * is zero must not depend on who skipped it as a hole.
+ */
+size_t tce_extend_run(const uint64_t *words, size_t count, uint64_t tce, uint64_t stride)
+{
+	size_t n;
+
+	if (!count || words[0] != tce || !tce)
+		return 0;
+	n = 1 + count_steps(words, count - 1, stride);
+	return cut_at_zero(words, n, stride);
+}
+
+size_t tce_measure_run(const uint64_t *words, size_t count, uint64_t *stride)
+{
+	size_t n;
+
+	*stride = 0;
+	if (!words[0])
+		return tce_count_zeros(words, count);
+	if (count < 2 || !words[1])
+		return 1;
+	*stride = words[1] - words[0];
+	n = 1 + count_steps(words, count - 1, *stride);
+	return cut_at_zero(words, n, *stride);
+}
+
+/* Length of the run without zeros at the end of @words, at least 1 unless the last one is zero. */
+size_t tce_measure_tail(const uint64_t *words, size_t count, uint64_t *stride)
+{
+	size_t n, k;
+
+	*stride = 0;
+	if (!count || !words[count - 1])
+		return 0;
+	if (count < 2 || !words[count - 2])
+		return 1;
+	*stride = words[count - 1] - words[count - 2];
+	n = 2;
+	while (count - n >= STEP) {
+		const uint64_t *step = words + count - n - STEP;
+		uint64_t differ = 0;
+
+		for (k = 0; k < STEP; k++)
+			differ |= (step[k + 1] - step[k]) ^ *stride;
+		if (differ)
+			break;
+		n += STEP;
+	}
+	while (n < count && words[count - n] - words[count - n - 1] == *stride)
+		n++;
+
+	/* Keep what comes after the last zero. */
+	if (cut_at_zero(words + count - n, n, *stride) == n)
+		return n;
+	for (k = 1; k < n && words[count - 1 - k]; k++)
+		;
+	return k;
+}
+
+void tce_fill_run(uint64_t *words, size_t count, uint64_t tce, uint64_t stride)
+{
+	size_t i = 0, k;
+
+	if (count >= 2 * STEP) {
+		uint64_t steps[STEP];
+
+		for (k = 0; k < STEP; k++)
+			steps[k] = k * stride;
+		for (; count - i >= STEP; i += STEP, tce += STEP * stride) {
+			for (k = 0; k < STEP; k++)
+				words[i + k] = tce + steps[k];
+		}
+	}
+	for (; i < count; i++, tce += stride)
+		words[i] = tce;
+}
+
+void tce_expand_extent(const struct tce_extent *extent, uint64_t skip, uint64_t *words,
+		       size_t count)
+{
+	if (extent->words)
+		memcpy(words, extent->words + skip, count * sizeof(*words));
+	else
+		tce_fill_run(words, count, extent->tce + skip * extent->stride, extent->stride);
+}
+
+/* head, gap, stride, tce: what one run of a list takes at most */
+#define PACKED_RUN_MAX	(5 + 5 + 10 + 10)
+
+/*
+ * Write @words, the first and the last of which are not zero, as a list of runs.
+ *
+ * Return: bytes used, or 0 when the list does not fit into @size.
+ */
+size_t tce_pack_runs(const uint64_t *words, size_t count, uint8_t *buf, size_t size,
+		     size_t *runs)
+{
+	uint64_t expected = 0, last_stride = 0;
+	uint8_t *p = buf;
+	size_t i = 0;
+
+	*runs = 0;
+	while (i < count) {
+		size_t gap = tce_count_zeros(words + i, count - i);
+		uint64_t stride, tce, head;
+		size_t n;
+
+		if (size - (size_t)(p - buf) < PACKED_RUN_MAX)
+			return 0;
+		i += gap;
+		n = tce_measure_run(words + i, count - i, &stride);
+
+		/*
+		 * Any two words are a run. If they merely happen to stand beside each other, the
+		 * second one is more likely the first of the next run.
+		 */
+		if (n == 2 && stride != last_stride)
+			n = 1;
+		if (n == 1)
+			stride = last_stride;
+
+		tce = words[i];
+		head = (uint64_t)(n - 1) << 2 | (stride != last_stride) << 1 | (gap != 0);
+		p = put_leb128(p, head);
+		if (gap)
+			p = put_leb128(p, gap);
+		if (stride != last_stride)
+			p = put_leb128(p, zigzag(stride));
+		p = put_leb128(p, zigzag(tce - expected));
+
+		last_stride = stride;
+		expected = tce + n * stride;
+		i += n;
+		(*runs)++;
+	}
+	return (size_t)(p - buf);
+}
+
+/* Read a list of runs that must cover exactly @count words. False when it does not. */
+bool tce_unpack_runs(struct tce_bytes bytes, uint64_t *words, size_t count)
+{
+	uint64_t expected = 0, stride = 0;
+	size_t i = 0;
+
+	while (bytes.next < bytes.end) {
+		uint64_t head, gap = 0, value, n;
+
+		if (!get_leb128(&bytes, &head))
+			return false;
+		if ((head & 1) && !get_leb128(&bytes, &gap))
+			return false;
+		if (head & 2) {
+			if (!get_leb128(&bytes, &value))
+				return false;
+			stride = unzigzag(value);
+		}
+		if (!get_leb128(&bytes, &value))
+			return false;
+
+		n = (head >> 2) + 1;
+		if (gap > count - i || n > count - i - gap)
+			return false;
+		memset(words + i, 0, gap * sizeof(*words));
+		i += gap;
+		value = expected + unzigzag(value);
+		tce_fill_run(words + i, n, value, stride);
+		i += n;
+		expected = value + n * stride;
+	}
+	return i == count;
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * What a patched kernel says about a table in the fdinfo of its fd: lines of name, colon, tab,
+ * value. A stock kernel has none of them.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tce-private.h"
+
+/* A number that is the whole of @text, decimal or 0x hexadecimal. */
+static bool parse_number(const char *text, uint64_t *value)
+{
+	char *end;
+
+	errno = 0;
+	*value = strtoull(text, &end, 0);
+	return !errno && end != text && (*end == '\n' || !*end);
+}
+
+int tce_read_fdinfo(int fd, struct tce_fdinfo *info, struct tce_error *err)
+{
+	const struct {
+		const char *name;
+		uint64_t *value;
+		unsigned int known;
+	} numbers[] = {
+		{ "tce-liobn:", &info->liobn, TCE_KNOWN_LIOBN },
+		{ "tce-page-shift:", &info->page_shift, TCE_KNOWN_PAGE_SHIFT },
+		{ "tce-bus-offset:", &info->bus_offset, TCE_KNOWN_BUS_OFFSET },
+		{ "tce-entries:", &info->entries, TCE_KNOWN_ENTRIES },
+		{ "tce-allocated-pages:", &info->stats.allocated_pages, 0 },
+		{ "tce-hw-tables:", &info->stats.hw_tables, 0 },
+	};
+	char path[48], line[160], text[80], name[80];
+	FILE *file;
+	size_t i;
+	int ret = TCE_OK;
+
+	memset(info, 0, sizeof(*info));
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	file = fopen(path, "re");
+	if (!file)
+		return tce_set_error(err, TCE_ERR_IO, errno, "%s", path);
+
+	while (!ret && fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "%79s %79s", name, text) != 2)
+			continue;
+		if (!strcmp(name, "tce-dirty-log:"))
+			info->stats.dirty_log = !strcmp(text, "on");
+		for (i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+			if (strcmp(name, numbers[i].name))
+				continue;
+			if (!parse_number(text, numbers[i].value))
+				ret = tce_set_error(err, TCE_ERR_IO, 0,
+						    "%s: %s is no number: %s", path, name, text);
+			info->known |= numbers[i].known;
+		}
+	}
+	if (!ret && ferror(file))
+		ret = tce_set_error(err, TCE_ERR_IO, errno, "%s", path);
+	fclose(file);
+	return ret;
+}

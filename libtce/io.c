@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Sinks and sources on file descriptors, and files that are replaced whole or not at all.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tce-private.h"
+
+/**
+ * struct tce_file - a file that is being replaced
+ * @fd: what is written to.
+ * @dir: the folder, or -1 when the file is written in place (a device or a pipe).
+ * @name: name in the folder.
+ * @temp: temporary name in the folder, or empty while the new file has none.
+ */
+struct tce_file {
+	int fd;
+	int dir;
+	char name[NAME_MAX + 1];
+	char temp[24];
+};
+
+static int fd_write(void *ctx, const void *buf, size_t len)
+{
+	int fd = (int)(intptr_t)ctx;
+	const uint8_t *p = buf;
+
+	while (len) {
+		ssize_t n = write(fd, p, len);
+
+		if (n < 0) {
+			if (errno == EINTR)
+				continue;
+			return -errno;
+		}
+		p += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+static ssize_t fd_read(void *ctx, void *buf, size_t len)
+{
+	int fd = (int)(intptr_t)ctx;
+	ssize_t n;
+
+	do {
+		n = read(fd, buf, len);
+	} while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : n;
+}
+
+struct tce_sink tce_fd_sink(int fd)
+{
+	return (struct tce_sink){ .write = fd_write, .ctx = (void *)(intptr_t)fd };
+}
+
+struct tce_source tce_fd_source(int fd)
+{
+	return (struct tce_source){ .read = fd_read, .ctx = (void *)(intptr_t)fd };
+}
+
+/*
+ * Read @len bytes; fewer only at the input's end.
+ *
+ * Return: 0 with the number of bytes in @got, or a negative errno.
+ */
+int tce_read_fully(const struct tce_source *source, void *buf, size_t len, size_t *got)
+{
+	uint8_t *p = buf;
+
+	*got = 0;
+	while (*got < len) {
+		ssize_t n = source->read(source->ctx, p + *got, len - *got);
+
+		if (n < 0)
+			return (int)n;
+		if ((size_t)n > len - *got)
+			return -EOVERFLOW;
+		if (!n)
+			break;
+		*got += (size_t)n;
+	}
+	return 0;
+}
+
+static int choose_temp_name(struct tce_file *file)
+{
+	uint64_t number;
+
+	if (getrandom(&number, sizeof(number), 0) != sizeof(number))
+		return -EIO;
+	snprintf(file->temp, sizeof(file->temp), ".tce-%016llx", (unsigned long long)number);
+	return 0;
+}
+
+/*
+ * Open the new file. Without a name if the file system can do that: then nothing is left lying
+ * about when the process is killed.
+ */
+static int open_temp(struct tce_file *file)
+{
+	int ret;
+
+	file->fd = openat(file->dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (file->fd >= 0)
+		return 0;
+	if (errno != EOPNOTSUPP && errno != EISDIR && errno != ENOENT)
+		return -errno;
+
+	ret = choose_temp_name(file);
+	if (ret < 0)
+		return ret;
+	file->fd = openat(file->dir, file->temp, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+	if (file->fd < 0) {
+		ret = -errno;
+		file->temp[0] = '\0';
+	}
+	return ret;
+}
+
+/* Open the folder of @path and keep the name in it. */
+static int open_folder(struct tce_file *file, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	const char *name = slash ? slash + 1 : path;
+	char folder[PATH_MAX] = ".";
+
+	if (!*name)
+		return -EISDIR;
+	if (strlen(name) >= sizeof(file->name) || (size_t)(name - path) >= sizeof(folder))
+		return -ENAMETOOLONG;
+	strcpy(file->name, name);
+	if (slash) {
+		memcpy(folder, path, (size_t)(name - path));
+		folder[name - path] = '\0';
+	}
+	file->dir = open(folder, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+	return file->dir < 0 ? -errno : 0;
+}
+
+static int open_file(struct tce_file *file, const char *path)
+{
+	char real[PATH_MAX];
+	struct stat st;
+	bool exists = false;
+	int ret;
+
+	if (stat(path, &st) == 0) {
+		if (!S_ISREG(st.st_mode)) {
+			file->fd = open(path, O_WRONLY | O_CLOEXEC);
+			return file->fd < 0 ? -errno : 0;
+		}
+		/* Replace what a symbolic link leads to, not the link. */
+		if (!realpath(path, real))
+			return -errno;
+		path = real;
+		exists = true;
+	} else if (errno != ENOENT) {
+		return -errno;
+	}
+
+	ret = open_folder(file, path);
+	if (!ret)
+		ret = open_temp(file);
+	/* An image tells where a guest's memory is: a new one is for its owner only. */
+	if (!ret && exists && fchmod(file->fd, st.st_mode & 0777) < 0)
+		ret = -errno;
+	return ret;
+}
+
+int tce_create_file(struct tce_file **result, const char *path, struct tce_error *err)
+{
+	struct tce_file *file = calloc(1, sizeof(*file));
+	int ret;
+
+	if (!file)
+		return tce_set_error(err, TCE_ERR_NOMEM, 0, "no memory for a file");
+	file->fd = -1;
+	file->dir = -1;
+
+	ret = open_file(file, path);
+	if (ret < 0) {
+		tce_close_file(file);
+		return tce_set_error(err, TCE_ERR_IO, -ret, "cannot be created");
+	}
+	*result = file;
+	return TCE_OK;
+}
+
+struct tce_sink tce_file_sink(struct tce_file *file)
+{
+	return tce_fd_sink(file->fd);
+}
+
+/* Give the new file a name beside the old one; rename() needs one. */
+static int link_temp(struct tce_file *file)
+{
+	char link[32];
+	int ret;
+
+	ret = choose_temp_name(file);
+	if (ret < 0)
+		return ret;
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", file->fd);
+	if (linkat(AT_FDCWD, link, file->dir, file->temp, AT_SYMLINK_FOLLOW) < 0) {
+		ret = -errno;
+		file->temp[0] = '\0';
+	}
+	return ret;
+}
+
+static int commit_file(struct tce_file *file)
+{
+	int ret;
+
+	if (file->dir < 0) {
+		/* Pipes and many devices have nothing to flush. */
+		if (fsync(file->fd) < 0 && errno != EINVAL && errno != EROFS && errno != ENOTSUP)
+			return -errno;
+		return 0;
+	}
+	if (fsync(file->fd) < 0)
+		return -errno;
+	if (!file->temp[0]) {
+		ret = link_temp(file);
+		if (ret < 0)
+			return ret;
+	}
+	if (renameat(file->dir, file->temp, file->dir, file->name) < 0)
+		return -errno;
+	file->temp[0] = '\0';
+	return fsync(file->dir) < 0 ? -errno : 0;
+}
+
+int tce_commit_file(struct tce_file *file, struct tce_error *err)
+{
+	int ret = commit_file(file);
+
+	if (ret < 0)
+		return tce_set_error(err, TCE_ERR_IO, -ret, "cannot be put in place");
+	return TCE_OK;
+}
+
+void tce_close_file(struct tce_file *file)
+{
+	if (!file)
+		return;
+	if (file->temp[0])
+		unlinkat(file->dir, file->temp, 0);
+	if (file->fd >= 0)
+		close(file->fd);
+	if (file->dir >= 0)
+		close(file->dir);
+	free(file);
+}

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the files of libtce share and nobody else sees: byte order, the one
+ * accessor for untrusted bytes, the limits of the image format, extents, and
+ * the operations of a table back end.
+ */
+#ifndef TCE_PRIVATE_H
+#define TCE_PRIVATE_H
+
+#include <endian.h>
+#include <string.h>
+
+#include "tce.h"
+
+#define TCE_IMAGE_MAGIC		0x45435489U	/* bytes 89 54 43 45: 0x89 "TCE" */
+#define TCE_IMAGE_VERSION	1
+#define TCE_RECORD_MAX		4096
+#define TCE_PAYLOAD_MAX		(TCE_BLOCK_MAX * sizeof(uint64_t))
+#define TCE_STRING_MAX		127
+#define TCE_PAGE_SHIFT_MIN	12	/* as KVM_CREATE_SPAPR_TCE_64 checks it */
+#define TCE_PAGE_SHIFT_MAX	34
+
+static inline uint64_t min_u64(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static inline uint32_t load_le32(const uint8_t *p)
+{
+	uint32_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return le32toh(v);
+}
+
+static inline void store_le32(uint8_t *p, uint32_t v)
+{
+	v = htole32(v);
+	memcpy(p, &v, sizeof(v));
+}
+
+static inline void store_le64(uint8_t *p, uint64_t v)
+{
+	v = htole64(v);
+	memcpy(p, &v, sizeof(v));
+}
+
+/* Words between host order and the image's order; nothing to do on a little-endian host. */
+static inline void swap_words_le(uint64_t *words, size_t count)
+{
+	size_t i;
+
+	if (__BYTE_ORDER == __LITTLE_ENDIAN)
+		return;
+	for (i = 0; i < count; i++)
+		words[i] = le64toh(words[i]);
+}
+
+/**
+ * struct tce_bytes - untrusted bytes that are being read
+ * @next: first byte not yet read.
+ * @end: one past the last.
+ */
+struct tce_bytes {
+	const uint8_t *next;
+	const uint8_t *end;
+};
+
+/* Read a LEB128 number of at most 64 bits. False when it is cut off or too long. */
+static inline bool get_leb128(struct tce_bytes *bytes, uint64_t *value)
+{
+	uint64_t v = 0;
+	unsigned int shift;
+
+	for (shift = 0; shift < 64 && bytes->next < bytes->end; shift += 7) {
+		uint8_t byte = *bytes->next++;
+
+		if (shift == 63 && byte > 1)
+			return false;
+		v |= (uint64_t)(byte & 0x7f) << shift;
+		if (!(byte & 0x80)) {
+			*value = v;
+			return true;
+		}
+	}
+	return false;
+}
+
+static inline uint8_t *put_leb128(uint8_t *p, uint64_t value)
+{
+	while (value >= 0x80) {
+		*p++ = (uint8_t)value | 0x80;
+		value >>= 7;
+	}
+	*p++ = (uint8_t)value;
+	return p;
+}
+
+/* Zigzag: numbers near 0 of either sign become small unsigned ones. */
+static inline uint64_t zigzag(uint64_t value)
+{
+	return (value << 1) ^ (0 - (value >> 63));
+}
+
+static inline uint64_t unzigzag(uint64_t value)
+{
+	return (value >> 1) ^ (0 - (value & 1));
+}
+
+/**
+ * struct tce_run - an arithmetic run of entries
+ * @first: index of its first entry.
+ * @count: entries; 0 is no run.
+ * @tce: first TCE.
+ * @stride: what is added from one entry to the next, modulo 2^64.
+ */
+struct tce_run {
+	uint64_t first;
+	uint64_t count;
+	uint64_t tce;
+	uint64_t stride;
+};
+
+/* extent.c */
+size_t tce_count_zeros(const uint64_t *words, size_t count);
+size_t tce_extend_run(const uint64_t *words, size_t count, uint64_t tce, uint64_t stride);
+size_t tce_measure_tail(const uint64_t *words, size_t count, uint64_t *stride);
+void tce_fill_run(uint64_t *words, size_t count, uint64_t tce, uint64_t stride);
+size_t tce_pack_runs(const uint64_t *words, size_t count, uint8_t *buf, size_t size,
+		     size_t *runs);
+bool tce_unpack_runs(struct tce_bytes bytes, uint64_t *words, size_t count);
+
+/* fdinfo.c */
+struct tce_fdinfo {
+	unsigned int known;	/* TCE_KNOWN_* */
+	uint64_t liobn;
+	uint64_t page_shift;
+	uint64_t bus_offset;
+	uint64_t entries;
+	struct tce_table_stats stats;
+};
+
+int tce_read_fdinfo(int fd, struct tce_fdinfo *info, struct tce_error *err);
+
+/* table.c and its back ends */
+struct tce_table_ops {
+	int (*read)(struct tce_table *table, uint64_t index, uint64_t *words, size_t count,
+		    struct tce_error *err);
+	int (*next_data)(struct tce_table *table, uint64_t index, uint64_t *first,
+			 uint64_t *count, struct tce_error *err);
+	int (*write)(struct tce_table *table, uint64_t index, const uint64_t *words, size_t count,
+		     size_t *written, struct tce_error *err);
+	int (*clear)(struct tce_table *table, uint64_t index, uint64_t count,
+		     struct tce_error *err);
+	void (*close)(struct tce_table *table);
+};
+
+struct tce_table {
+	const struct tce_table_ops *ops;
+	enum tce_backend backend;
+	int fd;
+	struct tce_geometry geometry;
+
+	/* Stock kernel only: the part of the table that is mapped now. */
+	const uint64_t *window;
+	uint64_t window_first;
+	uint64_t window_count;
+};
+
+extern const struct tce_table_ops tce_file_ops;
+extern const struct tce_table_ops tce_mmap_ops;
+int tce_measure_stock_table(int fd, uint64_t *entries, struct tce_error *err);
+int tce_set_table_error(const struct tce_table *table, struct tce_error *err, int code,
+			int sys_errno, uint64_t index, const char *what);
+
+/* live.c */
+bool tce_is_patched_link(const char *link);
+bool tce_is_stock_link(const char *link);
+
+/* io.c */
+int tce_read_fully(const struct tce_source *source, void *buf, size_t len, size_t *got);
+
+#endif /* TCE_PRIVATE_H */
