@@ -351,6 +351,21 @@ static int cmd_check(struct session *s, int argc, char **argv)
 	return for_tables(s, argc, argv, check_table);
 }
 
+/* From outside the guest and the model, as another program would */
+static int cmd_poke(struct session *s, int argc, char **argv)
+{
+	struct table *t = find(s, argv[1]);
+	u64 a[2];
+	int ret;
+
+	if (!t || parse_all(s, argv + 1, 2, a))
+		return -1;
+	if (a[0] >= t->entries)
+		return command_error(s, "the table has %lu entries", t->entries);
+	ret = table_poke(t, a[0], a[1]);
+	return ret ? command_error(s, "table %#lx: %s", t->liobn, strerror(-ret)) : 0;
+}
+
 static int load_table(struct session *s, struct table *t)
 {
 	int ret = table_load(t);
@@ -445,7 +460,7 @@ static int cmd_stats(struct session *s, int argc, char **argv)
 static int cmd_time(struct session *s, int argc, char **argv)
 {
 	struct guest_cpu *cpu = s->vcpu->guest;
-	struct guest_op *op = (struct guest_op *)(s->vm->mem + cpu->ops);
+	struct guest_op *op = vm_ram(s->vm, cpu->ops);
 	u64 a[9] = { 0 };
 
 	if (parse_all(s, argv, argc - 1, a))
@@ -518,6 +533,7 @@ static const struct {
 	{ "expect", 1, 2, cmd_expect, "RC [R4]   what the last hcall returned" },
 	{ "fill", 2, 5, cmd_fill, "LIOBN linear|alternating|poison|perms|random [INDEX COUNT [SEED]]   by H_PUT_TCE" },
 	{ "check", 0, 1, cmd_check, "[LIOBN]   the kernel's table is as the model of it" },
+	{ "poke", 3, 3, cmd_poke, "LIOBN INDEX TCE   write an entry behind the guest's and the model's back" },
 	{ "load", 0, 1, cmd_load, "[LIOBN]   take what is in the kernel's table as right from now on" },
 	{ "period", 1, 1, cmd_period, "TICKS   decrementer interrupts in what is started next (0: none)" },
 	{ "mmio", 0, 0, cmd_mmio, "  the endless pattern also does MMIO loads and stores (radix)" },

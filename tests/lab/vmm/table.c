@@ -173,6 +173,21 @@ int table_read(struct table *t, u64 index, u64 n, u64 *buf)
 	return 0;
 }
 
+int table_poke(struct table *t, u64 index, u64 tce)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	u64 *map;
+
+	if (t->file)
+		return pwrite(t->fd, &tce, 8, (off_t)(index * 8)) == 8 ? 0 : -errno;
+	map = mmap(NULL, page, PROT_WRITE, MAP_SHARED, t->fd, (off_t)(index * 8 / page * page));
+	if (map == MAP_FAILED)
+		return -errno;
+	map[index % (page / 8)] = tce;
+	munmap(map, page);
+	return 0;
+}
+
 /*
  * Call fn for each chunk that the kernel or the shadow may have something in. Holes of a patched
  * kernel's table are skipped, so that a sparse table of 2^26 entries costs little.
@@ -255,7 +270,7 @@ long table_compare(struct table *t, u64 *index, u64 *want, u64 *got)
 	return diff.count;
 }
 
-static char *guest_memory(struct vm *vm, u64 gpa)
+static void *guest_memory(struct vm *vm, u64 gpa)
 {
 	for (int i = 0; i < MAX_SLOTS; i++) {
 		struct slot *s = &vm->slot[i];
@@ -326,7 +341,7 @@ static long model_indirect(struct vm *vm, struct table *t, struct guest_op *op)
 
 	if (n > TCE_LIST_MAX || list_gpa % 4096 || !in_window(t, ioba, n))
 		return H_PARAMETER;
-	list = (const u64 *)guest_memory(vm, list_gpa);
+	list = guest_memory(vm, list_gpa);
 	if (!list) {
 		op->exited = 1;
 		return H_PARAMETER;

@@ -53,6 +53,11 @@ void vm_fail(struct vm *vm, const char *fmt, ...)
 	pthread_mutex_unlock(&vm->lock);
 }
 
+void *vm_ram(struct vm *vm, u64 gpa)
+{
+	return vm->slot[0].mem + gpa;
+}
+
 static const char *check_name(u64 check)
 {
 	switch (check) {
@@ -104,7 +109,7 @@ static bool handle_hcall(struct vcpu *vcpu)
 	}
 
 	vcpu->exits++;
-	ops = (struct guest_op *)(vcpu->vm->mem + vcpu->guest->ops);
+	ops = vm_ram(vcpu->vm, vcpu->guest->ops);
 	if (vcpu->guest->next_op < vcpu->guest->nops)
 		ops[vcpu->guest->next_op].exited = 1;
 	ret = user_tce_hcall(vcpu->vm, run->papr_hcall.nr, (const u64 *)arg, &r4);
@@ -304,7 +309,7 @@ bool vcpu_wait(struct vcpu *vcpu)
 bool vcpu_run_ops(struct vcpu *vcpu, struct guest_op *ops, u64 n)
 {
 	u64 room = GUEST_OPS_SIZE / sizeof(*ops), part;
-	struct guest_op *shared = (struct guest_op *)(vcpu->vm->mem + vcpu->guest->ops);
+	struct guest_op *shared = vm_ram(vcpu->vm, vcpu->guest->ops);
 
 	for (; n; n -= part, ops += part) {
 		part = n < room ? n : room;
@@ -326,7 +331,7 @@ u64 vcpu_list_gpa(const struct vcpu *vcpu)
 
 u64 *vcpu_list(struct vcpu *vcpu)
 {
-	return (u64 *)(vcpu->vm->mem + vcpu_list_gpa(vcpu));
+	return vm_ram(vcpu->vm, vcpu_list_gpa(vcpu));
 }
 
 int vm_set_slot(struct vm *vm, unsigned int index, u64 gpa, u64 size)
@@ -417,7 +422,7 @@ static void create_vcpu(struct vm *vm, int index)
 	set_one_reg(vcpu->fd, "HIOR", KVM_REG_PPC_HIOR, 0);
 	set_one_reg(vcpu->fd, "LPCR", KVM_REG_PPC_LPCR_64, LPCR_ILE);
 
-	vcpu->guest = (struct guest_cpu *)(vm->mem + GUEST_CPUS + (u64)index * GUEST_CPU_SIZE);
+	vcpu->guest = vm_ram(vm, GUEST_CPUS + (u64)index * GUEST_CPU_SIZE);
 	vcpu->guest->ops = GUEST_OPS + (u64)index * GUEST_OPS_SIZE;
 	vcpu->guest->list = vcpu_list_gpa(vcpu);
 	err = pthread_create(&vcpu->thread, NULL, vcpu_thread, vcpu);
@@ -451,19 +456,18 @@ struct vm *vm_create(const struct vm_options *opt)
 	err = vm_set_slot(vm, 0, 0, vm->mem_size);
 	if (err)
 		die("memory slot 0 of %lu bytes: %s", vm->mem_size, strerror(-err));
-	vm->mem = vm->slot[0].mem;
 	set_mmu(vm, opt->mmu);
 
 	/* KVM answers only GET and PUT unless it is asked to */
 	for (unsigned int i = 0; i < sizeof(hcalls) / sizeof(hcalls[0]); i++)
 		enable_cap(vm->fd, "PPC_ENABLE_HCALL", KVM_CAP_PPC_ENABLE_HCALL, hcalls[i], 1);
 
-	memcpy(vm->mem + GUEST_VECTORS, __start_guest_vectors,
+	memcpy(vm_ram(vm, GUEST_VECTORS), __start_guest_vectors,
 	       (size_t)(__stop_guest_vectors - __start_guest_vectors));
-	memcpy(vm->mem + GUEST_CODE, __start_guest_code,
+	memcpy(vm_ram(vm, GUEST_CODE), __start_guest_code,
 	       (size_t)(__stop_guest_code - __start_guest_code));
 	/* the guest fetches instructions through the cache's other door */
-	__builtin___clear_cache(vm->mem, vm->mem + GUEST_CPUS);
+	__builtin___clear_cache(vm->slot[0].mem, vm->slot[0].mem + GUEST_CPUS);
 
 	vm->nvcpus = opt->nvcpus;
 	for (int i = 0; i < vm->nvcpus; i++)

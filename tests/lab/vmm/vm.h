@@ -63,8 +63,7 @@ struct vm {
 	int kvm_fd, fd;
 	bool pr;
 	bool radix;
-	char *mem;
-	u64 mem_size;
+	u64 mem_size;		/* of slot 0 */
 	struct slot slot[MAX_SLOTS];
 	struct vcpu vcpu[GUEST_MAX_CPUS];
 	int nvcpus;
@@ -90,6 +89,8 @@ struct vm *vm_create(const struct vm_options *opt);
 void vm_destroy(struct vm *vm);
 int vm_set_slot(struct vm *vm, unsigned int index, u64 gpa, u64 size);	/* 0 or -errno */
 void vm_fail(struct vm *vm, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Guest memory of slot 0 */
+void *vm_ram(struct vm *vm, u64 gpa);
 /* Start the guest of this vCPU at `entry` (from guest-entry.h), without waiting for it. */
 void vcpu_start(struct vcpu *vcpu, void (*entry)(struct guest_cpu *));
 /* Wait for its GUEST_DONE; false when a vCPU failed or the VMM is told to end. */
@@ -112,6 +113,8 @@ u64 shadow_get(const struct table *t, u64 index);
 void shadow_set(struct table *t, u64 index, u64 tce);
 /* Read `n` entries from `index` on out of the kernel's table: with pread, or on a stock kernel through mmap. */
 int table_read(struct table *t, u64 index, u64 n, u64 *buf);
+/* Write one entry through the fd (on a stock kernel through mmap); the shadow stays. */
+int table_poke(struct table *t, u64 index, u64 tce);
 /* Make the shadow what the kernel's table is. */
 int table_load(struct table *t);
 /* Number of entries where kernel and shadow differ, or -errno; the first goes to *index. */
