@@ -128,7 +128,7 @@ static FILE *open_control(struct session *s, const char *dir)
 	return in;
 }
 
-/* Print what was appended to the reply file since `from`; 0, 1: the reply is whole, good or bad. */
+/* Print what was appended to the reply file since `from`, the closing ok left out; 0, 1: good or bad, -1: not whole yet. */
 static int print_reply(int fd, off_t from)
 {
 	static char buf[1 << 20];
@@ -142,8 +142,13 @@ static int print_reply(int fd, off_t from)
 	last = last ? last + 1 : buf;
 	if (strcmp(last, "ok") && strncmp(last, "error: ", 7))
 		return -1;
+	if (!strcmp(last, "ok")) {
+		*last = '\0';
+		fputs(buf, stdout);
+		return 0;
+	}
 	puts(buf);
-	return last[0] != 'o';
+	return 1;
 }
 
 static int ask(const char *dir, int argc, char **argv)
