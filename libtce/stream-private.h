@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the parts of the stream codec share: the scanner, which finds the tables in QEMU's
+ * stream; the description at that stream's end; and the two ends of the packed format.
+ */
+#ifndef STREAM_PRIVATE_H
+#define STREAM_PRIVATE_H
+
+#include "tce-private.h"
+#include "tce-stream.h"
+
+static inline uint16_t load_be16(const uint8_t *p)
+{
+	uint16_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return be16toh(v);
+}
+
+static inline uint32_t load_be32(const uint8_t *p)
+{
+	uint32_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return be32toh(v);
+}
+
+static inline uint64_t load_be64(const uint8_t *p)
+{
+	uint64_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return be64toh(v);
+}
+
+/*
+ * Where the scanner's findings go. Every byte of the stream goes to @bytes, in order, but for the
+ * entries of tables, which go to @words in blocks of TCE_BLOCK_MAX (the last one may be shorter).
+ * @begin_table and @end_words frame them; a table without entries has neither.
+ */
+struct stream_output {
+	int (*bytes)(void *ctx, const uint8_t *bytes, size_t len, struct tce_error *err);
+	int (*begin_table)(void *ctx, const struct tce_stream_table *table, struct tce_error *err);
+	int (*words)(void *ctx, uint64_t index, uint64_t *words, size_t count,
+		     struct tce_error *err);
+	int (*end_words)(void *ctx, struct tce_error *err);
+	void *ctx;
+};
+
+int stream_scan(const struct tce_source *source, const struct stream_output *output,
+		const struct tce_stream_hooks *hooks, struct tce_stream_stats *stats,
+		struct tce_error *err);
+
+/* A device section as the scanner saw it, to be compared with the description. */
+struct stream_section {
+	uint64_t offset;
+	uint64_t name_hash;
+	uint64_t length;	/* of its contents, header and footer not counted */
+	uint32_t instance;
+	bool is_table;
+};
+
+/* The name's hash in struct stream_section. */
+uint64_t stream_hash_name(const char *name, size_t len);
+
+/*
+ * Compare the description (@json, @len bytes, not NUL-ended) with @count sections. Returns
+ * TCE_STREAM_AGREES or TCE_STREAM_DISAGREES (*@differs: number of the first section that differs,
+ * maybe @count), or -1 when it is not JSON or no description; then *@at is how far into it, and
+ * *@problem a static string.
+ */
+int stream_check_description(const char *json, size_t len, const struct stream_section *sections,
+			     size_t count, size_t *differs, size_t *at, const char **problem);
+
+/* The packed format; stream-pack.c describes it. Everything is little-endian. */
+#define PACKED_MAGIC		0x53435489U	/* bytes 89 "TCS" */
+#define PACKED_VERSION		1U
+#define PACKED_HEADER_SIZE	8
+#define CHUNK_HEADER_SIZE	16
+#define CHUNK_MAX		(1U << 20)
+#define CHUNK_END_SIZE		16
+
+enum chunk_type {
+	CHUNK_BYTES	= 1,
+	CHUNK_IMAGE	= 2,
+	CHUNK_END	= 3,
+};
+
+/* Running hash after a chunk: its type and size, then its payload, seeded with the one before. */
+uint64_t stream_chain_hash(uint64_t before, const uint8_t head[8], const void *payload,
+			   size_t size);
+
+#endif
