@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "tce-kvm.h"
 #include "vm.h"
 
 struct table *table_find(struct vm *vm, u64 liobn)
@@ -171,6 +172,42 @@ int table_read(struct table *t, u64 index, u64 n, u64 *buf)
 	memcpy(buf, map + (index * 8 - start), n * 8);
 	munmap((void *)(uintptr_t)map, end - start);
 	return 0;
+}
+
+int table_dirty_start(struct table *t)
+{
+	return ioctl(t->fd, KVM_SPAPR_TCE_START_DIRTY_LOG) ? -errno : 0;
+}
+
+int table_dirty_stop(struct table *t)
+{
+	return ioctl(t->fd, KVM_SPAPR_TCE_STOP_DIRTY_LOG) ? -errno : 0;
+}
+
+int table_dirty_get(struct table *t, int (*fn)(struct table *, u64, u64), u64 *entries)
+{
+	u64 group = 1UL << KVM_SPAPR_TCE_DIRTY_SHIFT;
+	u64 words = (t->entries + 64 * group - 1) / (64 * group);
+	u64 *bitmap = calloc(words, sizeof(*bitmap));
+	struct kvm_spapr_tce_dirty_log log = { .count = t->entries, .bitmap = (u64)bitmap };
+	int ret = 0;
+
+	if (!bitmap)
+		return -ENOMEM;
+	if (ioctl(t->fd, KVM_SPAPR_TCE_GET_DIRTY_LOG, &log))
+		ret = -errno;
+	*entries = 0;
+	for (u64 first = 0; first < t->entries && !ret; first += group) {
+		u64 n = t->entries - first < group ? t->entries - first : group;
+
+		if (!(bitmap[first / group / 64] >> (first / group % 64) & 1))
+			continue;
+		*entries += n;
+		if (fn)
+			ret = fn(t, first, n);
+	}
+	free(bitmap);
+	return ret;
 }
 
 int table_poke(struct table *t, u64 index, u64 tce)

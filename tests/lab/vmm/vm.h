@@ -115,6 +115,10 @@ void shadow_set(struct table *t, u64 index, u64 tce);
 int table_read(struct table *t, u64 index, u64 n, u64 *buf);
 /* Write one entry through the fd (on a stock kernel through mmap); the shadow stays. */
 int table_poke(struct table *t, u64 index, u64 tce);
+/* The dirty log (patched kernel); get also clears, and calls fn, if given, for each dirty group of entries. */
+int table_dirty_start(struct table *t);
+int table_dirty_stop(struct table *t);
+int table_dirty_get(struct table *t, int (*fn)(struct table *t, u64 first, u64 n), u64 *entries);
 /* Make the shadow what the kernel's table is. */
 int table_load(struct table *t);
 /* Number of entries where kernel and shadow differ, or -errno; the first goes to *index. */
