@@ -13,6 +13,7 @@
 
 #include "commands.h"
 #include "guest-entry.h"
+#include "tce-kvm.h"
 
 int command_error(struct session *s, const char *fmt, ...)
 {
@@ -167,6 +168,12 @@ static int cmd_memslot(struct session *s, int argc, char **argv)
 		return command_error(s, "slots 1 to %d", MAX_SLOTS - 1);
 	ret = vm_set_slot(s->vm, (unsigned int)a[0], a[1], a[2]);
 	return ret ? command_error(s, "slot %lu: %s", a[0], strerror(-ret)) : 0;
+}
+
+static int cmd_caps(struct session *s, int argc, char **argv)
+{
+	fprintf(s->out, "caps %#x\n", (unsigned int)ioctl(s->vm->fd, KVM_CHECK_EXTENSION, KVM_CAP_SPAPR_TCE_FD));
+	return 0;
 }
 
 static int cmd_cpu(struct session *s, int argc, char **argv)
@@ -568,6 +575,7 @@ static const struct {
 	{ "close", 1, 1, cmd_close, "LIOBN   close its fd" },
 	{ "map", 2, 4, cmd_map, "LIOBN shared|private|ro [PAGE PAGES]   mmap it, in whole or in part" },
 	{ "memslot", 3, 3, cmd_memslot, "SLOT GPA SIZE   memory beside slot 0 (SIZE 0: remove)" },
+	{ "caps", 0, 0, cmd_caps, "  print what KVM_CAP_SPAPR_TCE_FD says" },
 	{ "cpu", 1, 1, cmd_cpu, "N   the vCPU that issues what follows" },
 	{ "put", 3, 3, cmd_put, "LIOBN IOBA TCE   H_PUT_TCE" },
 	{ "get", 2, 2, cmd_get, "LIOBN IOBA   H_GET_TCE, prints the entry" },

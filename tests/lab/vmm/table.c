@@ -392,8 +392,8 @@ static long model_indirect(struct vm *vm, struct table *t, struct guest_op *op)
 	for (u64 i = 0; i < n; i++) {
 		u64 tce = be64toh(list[i]);
 
-		/* KVM translates poison of a list too, and stops where it is outside memory */
-		if (!guest_memory(vm, tce & ~(u64)H_PAGE_SIZE_TCE))
+		/* a stock kernel translates poison of a list too, and stops where it is outside memory */
+		if (!t->file && !guest_memory(vm, tce & ~(u64)H_PAGE_SIZE_TCE))
 			return H_PARAMETER;
 		shadow_set(t, (ioba >> t->page_shift) - t->offset + i, tce);
 	}
