@@ -47,26 +47,41 @@ static size_t count_steps(const uint64_t *words, size_t steps, uint64_t stride)
 	return i;
 }
 
+/*
+ * Which entry of a run is the first zero: the smallest n with @tce + n * @stride = 0 modulo 2^64.
+ *
+ * Return: n, or UINT64_MAX when there is none.
+ */
+static uint64_t steps_to_zero(uint64_t tce, uint64_t stride)
+{
+	uint64_t odd, inverse;
+	int shift, i;
+
+	if (!tce)
+		return 0;
+	if (!stride)
+		return UINT64_MAX;
+	shift = __builtin_ctzll(stride);
+	if (tce & ((1ULL << shift) - 1))
+		return UINT64_MAX;
+
+	/* Newton's iteration: an odd number is its own inverse to 3 bits, then 6, 12, 24, 48, 96. */
+	odd = stride >> shift;
+	inverse = odd;
+	for (i = 0; i < 5; i++)
+		inverse *= 2 - odd * inverse;
+	return ((0 - tce) >> shift) * inverse & (UINT64_MAX >> shift);
+}
+
+bool tce_run_has_zero(uint64_t tce, uint64_t stride, uint64_t count)
+{
+	return steps_to_zero(tce, stride) < count;
+}
+
 /* Length of a run of which the first zero, if any, is no longer a part. */
 static size_t cut_at_zero(const uint64_t *words, size_t count, uint64_t stride)
 {
-	uint64_t first = words[0], last = words[count - 1];
-	size_t i;
-
-	/*
-	 * Only a run that wraps around, or comes down to 0 at its last step, can meet it. Wrapping
-	 * shows: fewer than 2^32 steps are taken here, so a stride that could go around more than
-	 * once is a large one, and those are looked through.
-	 */
-	if (!stride)
-		return count;
-	if (stride < 1ULL << 32 && last > first)
-		return count;
-	if (-stride < 1ULL << 32 && last < first && last)
-		return count;
-	for (i = 0; i < count && words[i]; i++)
-		;
-	return i;
+	return min_u64(count, steps_to_zero(words[0], stride));
 }
 
 /*

@@ -290,7 +290,8 @@ static bool extent_is_sound(const TceExtent *extent)
 
 	switch (extent->kind) {
 	case TCE_EXTENT_KIND__TCE_RUN:
-		return extent->has_tce && !extent->has_stored_size && !extent->has_unpacked_size;
+		return extent->has_tce && !extent->has_stored_size && !extent->has_unpacked_size &&
+		       !tce_run_has_zero(extent->tce, (uint64_t)extent->stride, extent->count);
 	case TCE_EXTENT_KIND__TCE_WORDS:
 		if (extent->count > TCE_BLOCK_MAX || size != extent->count * sizeof(uint64_t))
 			return false;

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The view for programs. Written as it is read, since a table may have more runs than memory
+ * would hold. 64-bit values are strings: many readers of JSON keep numbers as doubles.
+ */
+#include <inttypes.h>
+
+#include "dump.h"
+
+struct json {
+	const struct tce_geometry *geometry;
+	uint64_t runs;
+};
+
+static void print_string(const char *text)
+{
+	putchar('"');
+	for (; *text; text++) {
+		unsigned char c = (unsigned char)*text;
+
+		/* Anything beyond ASCII may be no UTF-8, so it is not let through as it is. */
+		if (c == '"' || c == '\\')
+			printf("\\%c", c);
+		else if (c < ' ' || c >= 0x7f)
+			printf("\\u%04x", c);
+		else
+			putchar(c);
+	}
+	putchar('"');
+}
+
+static void print_json_run(void *ctx, const struct run *run)
+{
+	struct json *json = ctx;
+	const struct tce_geometry *geometry = json->geometry;
+
+	printf("%s\n\t\t\t{\"first\": %" PRIu64 ", \"count\": %" PRIu64, json->runs++ ? "," : "",
+	       run->first, run->count);
+	if ((geometry->known & (TCE_KNOWN_BUS_OFFSET | TCE_KNOWN_PAGE_SHIFT)) ==
+	    (TCE_KNOWN_BUS_OFFSET | TCE_KNOWN_PAGE_SHIFT))
+		printf(", \"ioba\": \"0x%" PRIx64 "\"", tce_ioba(geometry, run->first));
+	printf(", \"tce\": \"0x%016" PRIx64 "\", \"stride\": \"0x%" PRIx64 "\", \"access\": \"%s\"}",
+	       run->tce, run->stride, run_access(run));
+}
+
+static void print_json_header(struct source *source, const struct tce_geometry *geometry)
+{
+	struct tce_table_stats stats;
+
+	/* What is not known is null, never a guess. */
+	printf("{\n\t\t\"liobn\": ");
+	if (geometry->known & TCE_KNOWN_LIOBN)
+		printf("\"0x%" PRIx64 "\"", geometry->liobn);
+	else
+		printf("null");
+	printf(",\n\t\t\"page_shift\": ");
+	if (geometry->known & TCE_KNOWN_PAGE_SHIFT)
+		printf("%u", geometry->page_shift);
+	else
+		printf("null");
+	printf(",\n\t\t\"bus_offset\": ");
+	if (geometry->known & TCE_KNOWN_BUS_OFFSET)
+		printf("\"0x%" PRIx64 "\"", geometry->bus_offset);
+	else
+		printf("null");
+	printf(",\n\t\t\"entries\": %" PRIu64 ",\n\t\t\"entries_exact\": %s", geometry->entries,
+	       geometry->known & TCE_KNOWN_ENTRIES ? "true" : "false");
+	printf(",\n\t\t\"flags\": %u,\n\t\t\"origin\": ", geometry->flags);
+	print_string(geometry->origin);
+	if (source->ops->read_stats && !source->ops->read_stats(source, &stats, NULL))
+		printf(",\n\t\t\"allocated_pages\": %" PRIu64 ",\n\t\t\"hw_tables\": %" PRIu64
+		       ",\n\t\t\"dirty_log\": %s",
+		       stats.allocated_pages, stats.hw_tables, stats.dirty_log ? "true" : "false");
+	printf(",\n\t\t\"runs\": [");
+}
+
+int view_json(struct source *source, const struct choice *choice, struct tce_error *err)
+{
+	struct tce_geometry geometry;
+	struct totals totals;
+	int tables = 0, ret;
+
+	printf("{\n\t\"source\": ");
+	print_string(source->name);
+	printf(",\n\t\"tables\": [");
+	while ((ret = next_chosen_table(source, choice, &geometry, err)) > 0) {
+		struct json json = { .geometry = &geometry };
+
+		printf("%s", tables++ ? ", " : "");
+		print_json_header(source, &geometry);
+		ret = walk_runs(source, &geometry, print_json_run, &json, &totals, err);
+		if (ret < 0)
+			break;
+		printf("%s],\n\t\t\"used\": %" PRIu64 ",\n\t\t\"read_write\": %" PRIu64
+		       ",\n\t\t\"read_only\": %" PRIu64 ",\n\t\t\"write_only\": %" PRIu64
+		       ",\n\t\t\"poison\": %" PRIu64 "\n\t}",
+		       json.runs ? "\n\t\t" : "", totals.used, totals.access[3], totals.access[1],
+		       totals.access[2], totals.access[0]);
+	}
+	/* After an error the text stays unfinished: no reader can take it for the whole. */
+	if (ret < 0)
+		return ret;
+	printf("]\n}\n");
+	return tables;
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The views of tce-dump, and the walk over a table's runs that they share.
+ */
+#ifndef TCE_TOOLS_DUMP_H
+#define TCE_TOOLS_DUMP_H
+
+#include "source.h"
+
+/**
+ * struct run - an arithmetic run of entries, none of them zero
+ * @first: index of its first entry.
+ * @count: entries, at least 1.
+ * @tce: its first TCE.
+ * @stride: what is added from one entry to the next, modulo 2^64; 0 for one entry.
+ */
+struct run {
+	uint64_t first;
+	uint64_t count;
+	uint64_t tce;
+	uint64_t stride;
+};
+
+/**
+ * struct totals - what a table has in all
+ * @runs: runs.
+ * @used: entries that are not zero.
+ * @access: of these, by the two permission bits: [0] poison, [1] read-only, [2] write-only,
+ *	[3] read-write.
+ */
+struct totals {
+	uint64_t runs;
+	uint64_t used;
+	uint64_t access[4];
+};
+
+/**
+ * walk_runs() - take a table apart into runs
+ * @source: the source, in a table.
+ * @geometry: header of the table.
+ * @take: called for each run, in index order.
+ * @ctx: handed to @take.
+ * @totals: receives the sums. May be NULL.
+ * @err: what failed.
+ *
+ * What the runs are depends on the entries alone, not on how the source hands them out.
+ *
+ * Return: 0, or a negative status.
+ */
+int walk_runs(struct source *source, const struct tce_geometry *geometry,
+	      void (*take)(void *ctx, const struct run *run), void *ctx, struct totals *totals,
+	      struct tce_error *err);
+
+/**
+ * run_access() - permissions that all entries of a run have
+ * @run: the run.
+ *
+ * Return: "read-write", "read-only", "write-only", "poison", or "mixed".
+ */
+const char *run_access(const struct run *run);
+
+/**
+ * struct choice - which tables, and how much of them
+ * @liobn_given: only the table with @liobn.
+ * @liobn: the LIOBN.
+ * @all: no limit on lines.
+ */
+struct choice {
+	bool liobn_given;
+	uint64_t liobn;
+	bool all;
+};
+
+/**
+ * next_chosen_table() - go to the next table that was asked for
+ * @source: the source.
+ * @choice: which tables.
+ * @geometry: receives the header.
+ * @err: what failed.
+ *
+ * Return: as source_ops.next_table.
+ */
+int next_chosen_table(struct source *source, const struct choice *choice,
+		      struct tce_geometry *geometry, struct tce_error *err);
+
+/* Each prints one view of @source to stdout. Return: number of tables, or a negative status. */
+int view_text(struct source *source, const struct choice *choice, struct tce_error *err);
+int view_json(struct source *source, const struct choice *choice, struct tce_error *err);
+int view_map(struct source *source, const struct choice *choice, struct tce_error *err);
+
+/**
+ * view_diff() - print how two sources differ
+ * @left: one source.
+ * @right: the other.
+ * @choice: which tables of both.
+ * @differ: receives whether anything differs.
+ * @err: what failed.
+ *
+ * Return: number of tables compared, or a negative status.
+ */
+int view_diff(struct source *left, struct source *right, const struct choice *choice,
+	      bool *differ, struct tce_error *err);
+
+#endif /* TCE_TOOLS_DUMP_H */

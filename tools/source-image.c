@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Tables from a TCE image.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "source.h"
+
+struct image_source {
+	struct source base;
+	struct input *input;
+	struct tce_reader *reader;
+};
+
+static int begin_image(struct image_source *image, struct tce_error *err)
+{
+	struct tce_source from = input_source(image->input);
+	int ret = tce_create_reader(&image->reader, &from, err);
+
+	if (ret < 0)
+		name_error(err, image->base.name);
+	return ret;
+}
+
+static int image_next_table(struct source *source, struct tce_geometry *geometry,
+			    struct tce_error *err)
+{
+	struct image_source *image = (struct image_source *)source;
+	struct tce_source from = input_source(image->input);
+	int ret = tce_next_table(image->reader, geometry, err);
+	char more;
+
+	if (!ret && from.read(from.ctx, &more, 1) > 0)
+		ret = tce_set_error(err, TCE_ERR_CORRUPT, 0, "more bytes follow the image's end");
+	if (ret < 0)
+		name_error(err, source->name);
+	return ret;
+}
+
+static int image_next_extent(struct source *source, struct tce_extent *extent,
+			     struct tce_error *err)
+{
+	struct image_source *image = (struct image_source *)source;
+	int ret = tce_next_extent(image->reader, extent, err);
+
+	if (ret < 0)
+		name_error(err, source->name);
+	return ret;
+}
+
+static int image_rewind(struct source *source, struct tce_error *err)
+{
+	struct image_source *image = (struct image_source *)source;
+	int ret = rewind_input(image->input, err);
+
+	if (ret < 0)
+		return ret;
+	tce_destroy_reader(image->reader);
+	image->reader = NULL;
+	return begin_image(image, err);
+}
+
+static void image_close(struct source *source)
+{
+	struct image_source *image = (struct image_source *)source;
+
+	tce_destroy_reader(image->reader);
+	close_input(image->input);
+	free(image);
+}
+
+static const struct source_ops image_ops = {
+	.next_table = image_next_table,
+	.next_extent = image_next_extent,
+	.rewind = image_rewind,
+	.close = image_close,
+};
+
+bool is_image(const uint8_t *head, size_t len)
+{
+	return len >= 4 && !memcmp(head, "\x89TCE", 4);
+}
+
+int open_image_source(struct source **source, struct input *input, struct tce_error *err)
+{
+	struct image_source *image = calloc(1, sizeof(*image));
+	int ret;
+
+	if (!image) {
+		close_input(input);
+		return tce_set_error(err, TCE_ERR_NOMEM, 0, "no memory for an image");
+	}
+	image->base.ops = &image_ops;
+	snprintf(image->base.name, sizeof(image->base.name), "%s", input->name);
+	image->input = input;
+	ret = begin_image(image, err);
+	if (ret < 0) {
+		image_close(&image->base);
+		return ret;
+	}
+	*source = &image->base;
+	return TCE_OK;
+}

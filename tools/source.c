@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Finds out what a file is that tables are to be read from.
+ */
+#include <sys/stat.h>
+
+#include "source.h"
+
+/* Enough for every kind to know its own. */
+#define HEAD_SIZE	4096
+
+static const struct {
+	bool (*is_it)(const uint8_t *head, size_t len);
+	int (*open)(struct source **source, struct input *input, struct tce_error *err);
+} file_kinds[] = {
+	{ is_image, open_image_source },
+};
+
+int open_source(struct source **source, const char *name, bool again, struct tce_error *err)
+{
+	struct input *input;
+	const uint8_t *head;
+	size_t len, i;
+	int ret;
+
+	ret = open_input(&input, name, again, err);
+	if (ret < 0)
+		return ret;
+	head = peek_input(input, HEAD_SIZE, &len, err);
+	if (!head) {
+		close_input(input);
+		return TCE_ERR_IO;
+	}
+	for (i = 0; i < ARRAY_SIZE(file_kinds); i++) {
+		if (file_kinds[i].is_it(head, len))
+			return file_kinds[i].open(source, input, err);
+	}
+	ret = tce_set_error(err, TCE_ERR_NOT_IMAGE, 0,
+			    len ? "not a TCE image" : "the file is empty");
+	name_error(err, input->name);
+	close_input(input);
+	return ret;
+}
+
+void close_source(struct source *source)
+{
+	if (source)
+		source->ops->close(source);
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Where tce-dump gets tables from: one interface, one file source-*.c for each kind. A kind that
+ * is a file says by its first bytes that it is meant; source.c asks each of them.
+ */
+#ifndef TCE_TOOLS_SOURCE_H
+#define TCE_TOOLS_SOURCE_H
+
+#include <sys/types.h>
+
+#include "tce.h"
+#include "util.h"
+
+struct source;
+
+/**
+ * struct source_ops - what a kind of source does
+ * @next_table: go to the next table. 1 with its geometry, 0 after the last, or a negative status.
+ *	What is left of the table before is passed over.
+ * @next_extent: next piece of the table, in index order; its words are valid until the next call.
+ *	1 with an extent, 0 at the table's end, or a negative status.
+ * @read_stats: what the kernel counts for the table; NULL where there is no kernel to ask.
+ * @rewind: go back to before the first table.
+ * @close: free everything.
+ *
+ * Errors name the file in tce_error.file.
+ */
+struct source_ops {
+	int (*next_table)(struct source *source, struct tce_geometry *geometry,
+			  struct tce_error *err);
+	int (*next_extent)(struct source *source, struct tce_extent *extent,
+			   struct tce_error *err);
+	int (*read_stats)(struct source *source, struct tce_table_stats *stats,
+			  struct tce_error *err);
+	int (*rewind)(struct source *source, struct tce_error *err);
+	void (*close)(struct source *source);
+};
+
+/**
+ * struct source - beginning of every kind's own structure
+ * @ops: what it does.
+ * @name: for people and for messages.
+ */
+struct source {
+	const struct source_ops *ops;
+	char name[256];
+};
+
+/**
+ * struct live_choice - which live tables, and what was said of them by hand
+ * @pid: the VMM, or 0.
+ * @fd: the table's fd, in the VMM or, without a VMM, our own; or -1 for all tables.
+ * @geometry: parts given by hand; its LIOBN chooses a table.
+ */
+struct live_choice {
+	pid_t pid;
+	int fd;
+	struct tce_geometry geometry;
+};
+
+/**
+ * open_source() - open a file or a folder, whatever it is
+ * @source: receives the source; free it with close_source().
+ * @name: its name, or "-". Must outlive the source.
+ * @again: rewind will be used.
+ * @err: what failed.
+ *
+ * Return: 0, or a negative status; %TCE_ERR_NOT_IMAGE for a kind that is not known.
+ */
+int open_source(struct source **source, const char *name, bool again, struct tce_error *err);
+
+/**
+ * close_source() - free a source
+ * @source: the source, or NULL.
+ */
+void close_source(struct source *source);
+
+/* source-live.c: a running VMM, or a table fd that was inherited. */
+int open_live_source(struct source **source, const struct live_choice *choice,
+		     struct tce_error *err);
+
+/* source-image.c: a TCE image. The source takes the input over, also when it fails. */
+bool is_image(const uint8_t *head, size_t len);
+int open_image_source(struct source **source, struct input *input, struct tce_error *err);
+
+#endif /* TCE_TOOLS_SOURCE_H */
