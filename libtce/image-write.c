@@ -20,6 +20,9 @@
 #define SAMPLE_BYTES	4096
 #define SAMPLE_PLACES	4
 
+/* zstd is used where it makes a payload this many times smaller. */
+#define SQUEEZE_RATIO	4
+
 /* Small pieces are collected up to this size before the sink gets them. */
 #define OUT_SIZE	65536
 
@@ -186,8 +189,9 @@ static int write_pending_run(struct tce_writer *writer, struct tce_error *err)
 }
 
 /*
- * Would zstd at least halve this? Literals and lists of runs are mostly addresses, which it cannot
- * do much about and would need many times longer to look at than all the rest takes.
+ * Would zstd leave at most a quarter of this? Literals and lists of runs are mostly addresses. It
+ * may get them down to a half, but needs many times longer for that than all the rest takes, and a
+ * guest may be standing still meanwhile.
  */
 static bool worth_squeezing(struct tce_writer *writer, const uint8_t *payload, size_t size)
 {
@@ -201,7 +205,7 @@ static bool worth_squeezing(struct tce_writer *writer, const uint8_t *payload, s
 		memcpy(sample + i * piece, payload + (size - piece) / (SAMPLE_PLACES - 1) * i, piece);
 	n = ZSTD_compressCCtx(writer->zstd, writer->squeezed, writer->squeezed_size, sample,
 			      sizeof(sample), 1);
-	return !ZSTD_isError(n) && n <= sizeof(sample) / 2;
+	return !ZSTD_isError(n) && n <= sizeof(sample) / SQUEEZE_RATIO;
 }
 
 static int write_payload(struct tce_writer *writer, TceExtent *extent, const uint8_t *payload,
@@ -215,7 +219,7 @@ static int write_payload(struct tce_writer *writer, TceExtent *extent, const uin
 
 		if (ZSTD_isError(n))
 			return fail(writer, err, TCE_ERR_NOMEM, 0, ZSTD_getErrorName(n));
-		if (n <= size / 2) {
+		if (n <= size / SQUEEZE_RATIO) {
 			extent->stored_size = (uint32_t)n;
 			extent->has_unpacked_size = 1;
 			extent->unpacked_size = (uint32_t)size;

@@ -259,7 +259,7 @@ static int verify_source(struct source *source, const struct choice *choice,
 static int save_table(struct source *source, const struct tce_geometry *geometry,
 		      struct tce_writer *writer, struct tce_error *err)
 {
-	uint64_t words[512];
+	static uint64_t words[TCE_BLOCK_MAX];
 	struct tce_extent extent;
 	struct tce_progress progress;
 	struct meter meter;
@@ -275,8 +275,10 @@ static int save_table(struct source *source, const struct tce_geometry *geometry
 		if (extent.words)
 			ret = tce_put_words(writer, extent.first, extent.words, extent.count, err);
 		while (!extent.words && ret >= 0 && skip < extent.count) {
-			size_t n = extent.count - skip < ARRAY_SIZE(words) ?
-				   extent.count - skip : ARRAY_SIZE(words);
+			size_t n = TCE_BLOCK_MAX - (extent.first + skip) % TCE_BLOCK_MAX;
+
+			if (n > extent.count - skip)
+				n = extent.count - skip;
 
 			tce_expand_extent(&extent, skip, words, n);
 			ret = tce_put_words(writer, extent.first + skip, words, n, err);
@@ -311,12 +313,10 @@ static int save_tables(struct source *source, const struct choice *choice,
 			break;
 		tables++;
 	}
-	if (!ret && !tables)
-		goto out_destroy;
-	if (!ret)
+	/* Not asked for by LIOBN, no tables are what the source has. */
+	if (!ret && (tables || !choice->liobn_given))
 		ret = tce_end_image(writer, err);
 	*size = tce_writer_size(writer);
-out_destroy:
 	tce_destroy_writer(writer);
 	return ret < 0 ? ret : tables;
 }
@@ -347,14 +347,14 @@ static int save_source(struct source *source, const struct options *options,
 	sink = tce_file_sink(file);
 	tables = save_tables(source, &options->choice, &sink, &size, err);
 	ret = tables;
-	if (ret > 0)
+	if (ret > 0 || (!ret && !options->choice.liobn_given))
 		ret = tce_commit_file(file, err);
 	tce_close_file(file);
 	if (ret < 0) {
 		name_error(err, output);
 		return ret;
 	}
-	if (tables)
+	if (tables || !options->choice.liobn_given)
 		printf("%s: %d table%s saved in %" PRIu64 " bytes\n", output, tables,
 		       tables == 1 ? "" : "s", size);
 	return tables;
