@@ -9,11 +9,13 @@
 /* Enough for every kind to know its own. */
 #define HEAD_SIZE	4096
 
+/* @rewinds_input: to rewind the source, it reads the input again; so a pipe has to be kept. */
 static const struct {
+	bool rewinds_input;
 	bool (*is_it)(const uint8_t *head, size_t len);
 	int (*open)(struct source **source, struct input *input, struct tce_error *err);
 } file_kinds[] = {
-	{ is_image, open_image_source },
+	{ true, is_image, open_image_source },
 };
 
 int open_source(struct source **source, const char *name, bool again, struct tce_error *err)
@@ -23,7 +25,7 @@ int open_source(struct source **source, const char *name, bool again, struct tce
 	size_t len, i;
 	int ret;
 
-	ret = open_input(&input, name, again, err);
+	ret = open_input(&input, name, err);
 	if (ret < 0)
 		return ret;
 	head = peek_input(input, HEAD_SIZE, &len, err);
@@ -32,8 +34,16 @@ int open_source(struct source **source, const char *name, bool again, struct tce
 		return TCE_ERR_IO;
 	}
 	for (i = 0; i < ARRAY_SIZE(file_kinds); i++) {
-		if (file_kinds[i].is_it(head, len))
-			return file_kinds[i].open(source, input, err);
+		if (!file_kinds[i].is_it(head, len))
+			continue;
+		if (again && file_kinds[i].rewinds_input) {
+			ret = keep_input(input, err);
+			if (ret < 0) {
+				close_input(input);
+				return ret;
+			}
+		}
+		return file_kinds[i].open(source, input, err);
 	}
 	ret = tce_set_error(err, TCE_ERR_NOT_IMAGE, 0,
 			    len ? "not a TCE image" : "the file is empty");

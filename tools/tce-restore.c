@@ -670,7 +670,9 @@ static int run(const struct options *options)
 	struct tce_error err = TCE_ERROR_INIT;
 	int ret;
 
-	ret = open_input(&restore.input, options->image, true, &err);
+	ret = open_input(&restore.input, options->image, &err);
+	if (!ret)
+		ret = keep_input(restore.input, &err);
 	if (!ret)
 		ret = check_image(&restore, &err);
 	if (!ret)

@@ -123,9 +123,10 @@ static ssize_t input_read(void *ctx, void *buf, size_t len)
 	return (ssize_t)n;
 }
 
-/* Put what a pipe has into a scratch file, and read that. */
+/* Put what is left of a pipe, what was read ahead included, into a scratch file, and read that. */
 static int spool_input(struct input *input)
 {
+	static uint8_t buf[65536];
 	struct tce_sink sink;
 	ssize_t n;
 	int fd, ret = 0;
@@ -134,18 +135,30 @@ static int spool_input(struct input *input)
 	if (fd < 0)
 		return fd;
 	sink = tce_fd_sink(fd);
-	while (!ret && (n = input_read(input, input->buf, sizeof(input->buf))) != 0)
-		ret = n < 0 ? (int)n : sink.write(sink.ctx, input->buf, (size_t)n);
+	while (!ret && (n = input_read(input, buf, sizeof(buf))) != 0)
+		ret = n < 0 ? (int)n : sink.write(sink.ctx, buf, (size_t)n);
 	if (!ret && lseek(fd, 0, SEEK_SET) < 0)
 		ret = -errno;
 	if (input->fd != STDIN_FILENO)
 		close(input->fd);
 	input->fd = fd;
 	input->start = 0;
+	input->again = true;
 	return ret;
 }
 
-int open_input(struct input **result, const char *name, bool again, struct tce_error *err)
+int keep_input(struct input *input, struct tce_error *err)
+{
+	int ret = input->again ? 0 : spool_input(input);
+
+	if (ret < 0) {
+		ret = tce_set_error(err, TCE_ERR_IO, -ret, "cannot be kept to be read twice");
+		name_error(err, input->name);
+	}
+	return ret;
+}
+
+int open_input(struct input **result, const char *name, struct tce_error *err)
 {
 	struct input *input = malloc(sizeof(*input));
 	int ret;
@@ -154,7 +167,6 @@ int open_input(struct input **result, const char *name, bool again, struct tce_e
 		return tce_set_error(err, TCE_ERR_NOMEM, 0, "no memory for a buffer");
 	input->begin = 0;
 	input->end = 0;
-	input->again = true;
 	if (!strcmp(name, "-")) {
 		input->name = "standard input";
 		input->fd = STDIN_FILENO;
@@ -168,14 +180,7 @@ int open_input(struct input **result, const char *name, bool again, struct tce_e
 	}
 
 	input->start = lseek(input->fd, 0, SEEK_CUR);
-	if (input->start < 0) {
-		input->again = again;
-		ret = again ? spool_input(input) : 0;
-		if (ret < 0) {
-			ret = tce_set_error(err, TCE_ERR_IO, -ret, "cannot be kept to be read twice");
-			goto out_close;
-		}
-	}
+	input->again = input->start >= 0;
 	*result = input;
 	return TCE_OK;
 

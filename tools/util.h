@@ -110,12 +110,21 @@ struct input {
  * open_input() - open a file to read
  * @input: receives the input; free it with close_input().
  * @name: the file's name, or "-" for standard input. Must outlive the input.
- * @again: it will be read more than once: a pipe is put into a scratch file first.
  * @err: what failed.
  *
  * Return: 0, %TCE_ERR_IO, or %TCE_ERR_NOMEM.
  */
-int open_input(struct input **input, const char *name, bool again, struct tce_error *err);
+int open_input(struct input **input, const char *name, struct tce_error *err);
+
+/**
+ * keep_input() - see to it that an input can be rewound
+ * @input: the input, from which nothing has been taken. A pipe is read to its end, into a scratch
+ *	file.
+ * @err: what failed.
+ *
+ * Return: 0, or %TCE_ERR_IO.
+ */
+int keep_input(struct input *input, struct tce_error *err);
 
 /**
  * peek_input() - look at the first bytes without taking them
