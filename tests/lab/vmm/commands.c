@@ -61,7 +61,7 @@ static struct table *find(struct session *s, const char *arg)
  * Issue hcalls, and have the model do them too. Whatever the kernel answered differently (return code, any
  * register, left to user space or not) is an error.
  */
-static int run_ops(struct session *s, struct guest_op *ops, u64 n)
+int run_ops(struct session *s, struct guest_op *ops, u64 n)
 {
 	struct guest_op *model;
 	int ret = 0;
@@ -90,8 +90,7 @@ out:
 	return ret;
 }
 
-/* An hcall with r3 to r12 all given, so that a register that is changed by mistake shows */
-static struct guest_op make_op(u64 nr, u64 a, u64 b, u64 c, u64 d)
+struct guest_op make_op(u64 nr, u64 a, u64 b, u64 c, u64 d)
 {
 	struct guest_op op = { .in = { nr, a, b, c, d } };
 
@@ -254,15 +253,6 @@ static int cmd_expect(struct session *s, int argc, char **argv)
 			return command_error(s, "the last hcall's r4 is %#lx, not %s", s->last.out[1], argv[2]);
 	}
 	return 0;
-}
-
-/* xorshift64*: the same sequence for a seed on every machine */
-static u64 random_next(u64 *state)
-{
-	*state ^= *state >> 12;
-	*state ^= *state << 25;
-	*state ^= *state >> 27;
-	return *state * 0x2545f4914f6cdd1dUL;
 }
 
 static u64 fill_value(const struct table *t, const char *pattern, u64 index, u64 *state)
@@ -429,6 +419,26 @@ static int cmd_mmio(struct session *s, int argc, char **argv)
 	return 0;
 }
 
+static int cmd_random(struct session *s, int argc, char **argv)
+{
+	struct table *tables[MAX_ARGS];
+	u64 a[2];
+	int n;
+
+	if (parse_all(s, argv, 2, a))
+		return -1;
+	if (strcmp(argv[3], "keep") && strcmp(argv[3], "punch"))
+		return command_error(s, "keep or punch, not %s", argv[3]);
+	if (!s->vm->slot[1].size)
+		return command_error(s, "memory slot 1 is needed");
+	for (n = 0; n + 4 < argc; n++) {
+		tables[n] = find(s, argv[n + 4]);
+		if (!tables[n])
+			return -1;
+	}
+	return random_hcalls(s, a[0], a[1], argv[3][0] == 'p', tables, n);
+}
+
 static int cmd_churn(struct session *s, int argc, char **argv)
 {
 	struct table *tables[GUEST_MAX_TABLES];
@@ -587,6 +597,7 @@ static const struct {
 	{ "poke", 3, 3, cmd_poke, "LIOBN INDEX TCE   write an entry behind the guest's and the model's back" },
 	{ "dirty", 2, 2, cmd_dirty, "LIOBN start|get|stop   its dirty log; get prints how many entries are in dirty groups" },
 	{ "load", 0, 1, cmd_load, "[LIOBN]   take what is in the kernel's table as right from now on" },
+	{ "random", 4, MAX_ARGS - 1, cmd_random, "SEED COUNT keep|punch LIOBN...   hcalls with good and bad arguments, each checked" },
 	{ "period", 1, 1, cmd_period, "TICKS   decrementer interrupts in what is started next (0: none)" },
 	{ "mmio", 0, 0, cmd_mmio, "  the endless pattern also does MMIO loads and stores (radix)" },
 	{ "churn", 2, 1 + GUEST_MAX_TABLES, cmd_churn, "CHUNK LIOBN...   all vCPUs change these empty tables for ever, and check them" },
