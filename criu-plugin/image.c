@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The plugin's files in CRIU's image folder. proto/kvm_criu.proto describes the framing. They
+ * are read as root and may have come over a network: nothing is believed before its hash and
+ * its size are checked.
+ */
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <criu/criu-plugin.h>
+#include <xxhash.h>
+
+#include "kvm-plugin.h"
+
+#define MAGIC		"KVMCRIU\n"
+#define MAGIC_LEN	8
+#define MESSAGE_MAX	(256U << 20)
+
+struct image {
+	FILE *file;
+	char name[64];
+};
+
+static struct image *new_image(const char *name, int flags, const char *mode, bool optional)
+{
+	struct image *image = calloc(1, sizeof(*image));
+	int fd;
+
+	if (!image) {
+		pr_err("Out of memory\n");
+		return NULL;
+	}
+	snprintf(image->name, sizeof(image->name), "%s", name);
+	fd = openat(criu_get_image_dir(), name, flags | O_CLOEXEC, 0600);
+	if (fd < 0) {
+		if (!optional || errno != ENOENT)
+			pr_perror("Can't open image %s", name);
+		free(image);
+		return NULL;
+	}
+	image->file = fdopen(fd, mode);
+	if (!image->file) {
+		pr_perror("Can't open image %s", name);
+		close(fd);
+		free(image);
+		return NULL;
+	}
+	return image;
+}
+
+struct image *create_image(const char *name)
+{
+	struct image *image = new_image(name, O_WRONLY | O_CREAT | O_TRUNC, "w", false);
+
+	if (image && fwrite(MAGIC, MAGIC_LEN, 1, image->file) != 1) {
+		pr_perror("Can't write image %s", name);
+		close_image(image);
+		return NULL;
+	}
+	return image;
+}
+
+struct image *open_image(const char *name, bool optional)
+{
+	struct image *image = new_image(name, O_RDONLY, "r", optional);
+	char magic[MAGIC_LEN];
+
+	if (image && (fread(magic, sizeof(magic), 1, image->file) != 1 ||
+		      memcmp(magic, MAGIC, MAGIC_LEN))) {
+		pr_err("%s is not an image of this plugin\n", name);
+		close_image(image);
+		return NULL;
+	}
+	return image;
+}
+
+void close_image(struct image *image)
+{
+	if (image)
+		fclose(image->file);
+	free(image);
+}
+
+int write_record(struct image *image, const ProtobufCMessage *message)
+{
+	size_t size = protobuf_c_message_get_packed_size(message);
+	uint32_t le_size = htole32(size);
+	uint64_t le_hash;
+	uint8_t *buf;
+	int ret = -1;
+
+	if (!size || size > MESSAGE_MAX) {
+		pr_err("%s: a record of %zu bytes does not fit\n", image->name, size);
+		return -1;
+	}
+	buf = malloc(size);
+	if (!buf) {
+		pr_err("Out of memory\n");
+		return -1;
+	}
+	protobuf_c_message_pack(message, buf);
+	le_hash = htole64(XXH3_64bits(buf, size));
+	if (fwrite(&le_size, sizeof(le_size), 1, image->file) != 1 ||
+	    fwrite(buf, size, 1, image->file) != 1 ||
+	    fwrite(&le_hash, sizeof(le_hash), 1, image->file) != 1)
+		pr_perror("Can't write image %s", image->name);
+	else
+		ret = 0;
+	free(buf);
+	return ret;
+}
+
+int finish_image(struct image *image)
+{
+	uint32_t end = 0;
+	int ret = -1;
+
+	if (fwrite(&end, sizeof(end), 1, image->file) != 1 || fflush(image->file))
+		pr_perror("Can't write image %s", image->name);
+	else
+		ret = 0;
+	close_image(image);
+	return ret;
+}
+
+static int read_bytes(struct image *image, void *buf, size_t len)
+{
+	if (fread(buf, 1, len, image->file) == len)
+		return 0;
+	if (ferror(image->file))
+		pr_perror("Can't read image %s", image->name);
+	else
+		pr_err("Image %s is torn\n", image->name);
+	return -1;
+}
+
+void *read_record(struct image *image, const ProtobufCMessageDescriptor *type, int *failed)
+{
+	uint32_t size;
+	uint64_t hash;
+	uint8_t *buf = NULL;
+	long pos = ftell(image->file);
+	void *message = NULL;
+
+	*failed = 1;
+	if (read_bytes(image, &size, sizeof(size)))
+		return NULL;
+	size = le32toh(size);
+	if (!size) {
+		*failed = 0;
+		return NULL;
+	}
+	if (size > MESSAGE_MAX) {
+		pr_err("Image %s: the record at %ld claims %u bytes\n", image->name, pos, size);
+		return NULL;
+	}
+	buf = malloc(size);
+	if (!buf) {
+		pr_err("Out of memory\n");
+		return NULL;
+	}
+	if (read_bytes(image, buf, size) || read_bytes(image, &hash, sizeof(hash)))
+		goto out;
+	if (XXH3_64bits(buf, size) != le64toh(hash)) {
+		pr_err("Image %s: the record at %ld is damaged\n", image->name, pos);
+		goto out;
+	}
+	message = protobuf_c_message_unpack(type, NULL, size, buf);
+	if (!message)
+		pr_err("Image %s: the record at %ld is not a %s\n", image->name, pos, type->name);
+	else
+		*failed = 0;
+out:
+	free(buf);
+	return message;
+}
+
+int save_message(const char *name, const ProtobufCMessage *message)
+{
+	struct image *image = create_image(name);
+
+	if (!image)
+		return -1;
+	if (write_record(image, message)) {
+		close_image(image);
+		return -1;
+	}
+	return finish_image(image);
+}
+
+void *load_message(const char *name, const ProtobufCMessageDescriptor *type, bool optional,
+		   int *failed)
+{
+	struct image *image;
+	void *message, *more = NULL;
+
+	*failed = 0;
+	if (optional && faccessat(criu_get_image_dir(), name, F_OK, 0) && errno == ENOENT)
+		return NULL;
+	*failed = 1;
+	image = open_image(name, false);
+	if (!image)
+		return NULL;
+	message = read_record(image, type, failed);
+	if (message)
+		more = read_record(image, type, failed);
+	if (!*failed && (!message || more)) {
+		pr_err("Image %s: one record expected\n", name);
+		*failed = 1;
+	}
+	if (more)
+		protobuf_c_message_free_unpacked(more, NULL);
+	if (*failed && message) {
+		protobuf_c_message_free_unpacked(message, NULL);
+		message = NULL;
+	}
+	close_image(image);
+	return message;
+}

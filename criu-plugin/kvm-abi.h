@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * KVM's interface as the plugin uses it: the kernel's header, and what this project's patches add
+ * to it, for builds against headers without them.
+ */
+#ifndef KVM_ABI_H
+#define KVM_ABI_H
+
+#include <stdint.h>
+
+#include <linux/kvm.h>
+
+#ifndef __KVM_HAVE_VCPU_EVENTS
+#define KVM_CAP_VCPU_EVENTS		41
+/* arch/powerpc/include/uapi/asm/kvm.h */
+struct kvm_vcpu_events {
+	__u64 pending_exceptions;
+	__u8 external_oneshot;
+	__u8 prodded;
+	__u8 completion;
+	__u8 mmio_flags;
+	__u16 mmio_reg;
+	__u8 mmio_copy_type;
+	__u8 mmio_vsx_copies;
+	__u8 mmio_vsx_offset;
+	__u8 mmio_vmx_copies;
+	__u8 mmio_vmx_offset;
+	__u8 reserved1[5];
+	__u64 mmio_paddr;
+	__u64 mmio_vaddr;
+	__u64 reserved2[4];
+};
+#endif
+
+#ifndef KVM_CAP_SPAPR_TCE_FD
+#define KVM_CAP_SPAPR_TCE_FD		0x7ce
+#define KVM_SPAPR_TCE_FD_FILE		(1 << 0)
+#endif
+
+/* LPCR bit of the partition's right to issue tlbie: arch/powerpc/include/asm/reg.h */
+#define LPCR_GTSE			0x400
+
+static inline uint32_t read_pvr(void)
+{
+	unsigned long pvr;
+
+	/* the kernel emulates this for user space */
+	asm("mfspr %0, 287" : "=r" (pvr));
+	return pvr;
+}
+
+static inline uint64_t read_timebase(void)
+{
+	uint64_t tb;
+
+	asm volatile("mftb %0" : "=r" (tb));
+	return tb;
+}
+
+#endif /* KVM_ABI_H */

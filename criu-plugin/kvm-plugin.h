@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the files of the plugin share. Functions return 0 (or what they say) or -1 after an
+ * error message, unless they say otherwise.
+ */
+#ifndef KVM_PLUGIN_H
+#define KVM_PLUGIN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <compel/loglevels.h>
+
+#include "kvm_criu.pb-c.h"
+
+#define ARRAY_LEN(array)	(sizeof(array) / sizeof((array)[0]))
+
+/* CRIU's own log, which libcriu-dev has no header for. */
+void print_on_level(unsigned int level, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+#define pr_err(format, ...)	print_on_level(COMPEL_LOG_ERROR, "Error (kvm): " format, ##__VA_ARGS__)
+#define pr_info(format, ...)	print_on_level(COMPEL_LOG_INFO, "kvm: " format, ##__VA_ARGS__)
+#define pr_perror(format, ...)	pr_err(format ": %m\n", ##__VA_ARGS__)
+
+/* ---- image.c: files in CRIU's image folder ---- */
+
+#define IMAGE_VERSION	1
+
+struct image;
+
+struct image *create_image(const char *name);
+/* NULL without a message when there is no such file and @optional. */
+struct image *open_image(const char *name, bool optional);
+int write_record(struct image *image, const ProtobufCMessage *message);
+/* The message, NULL at the end with *@failed 0, NULL after an error with *@failed 1. */
+void *read_record(struct image *image, const ProtobufCMessageDescriptor *type, int *failed);
+/* Ends a written image. Frees it in any case. */
+int finish_image(struct image *image);
+void close_image(struct image *image);
+/* One message as a whole file. */
+int save_message(const char *name, const ProtobufCMessage *message);
+void *load_message(const char *name, const ProtobufCMessageDescriptor *type, bool optional,
+		   int *failed);
+
+/* ---- procfs.c: what /proc says about a process ---- */
+
+/* A KVM object behind a file descriptor of the process. */
+struct kvm_fd {
+	int fd;
+	KvmCriu__Object object;
+	uint64_t vm;		/* number of its VM, 0 for /dev/kvm */
+	uint64_t which;		/* vCPU id or LIOBN */
+	uint64_t inode;		/* of what can be mapped (vCPU, table): its own; else 0 */
+};
+
+struct kvm_map {
+	uint64_t start, end, offset;
+	int prot, flags;
+	bool dontfork;
+	bool replaced;		/* a placeholder is there now */
+	const struct kvm_fd *fd;
+};
+
+struct eventfd {
+	int fd;
+	int id;
+};
+
+struct kvm_process {
+	pid_t pid;
+	unsigned int vpid;	/* in its own namespace */
+	struct kvm_fd *fds;
+	size_t nr_fds;
+	struct eventfd *eventfds;
+	size_t nr_eventfds;
+	struct kvm_map *maps;
+	size_t nr_maps;
+};
+
+/* A "name:<tab>value" file of /proc, in memory. */
+struct fdinfo {
+	char *text;
+	size_t len;
+};
+
+/*
+ * Look at the fds and the mappings of a process, change nothing. Kinds of KVM objects that
+ * can't be saved are refused here, by name. The answer is 1 if there is anything of KVM in it,
+ * 0 if not.
+ */
+int scan_process(struct kvm_process *process, pid_t pid);
+void free_process(struct kvm_process *process);
+unsigned int read_vpid(pid_t pid);
+/* The same for one fd: 1 with *@found if it is KVM's. */
+int identify_fd(pid_t pid, int fd, struct kvm_fd *found);
+/* Is the calling process's @fd, opened through map_files, of something of KVM's? */
+bool is_mapped_object(int fd);
+
+int read_fdinfo(struct fdinfo *info, pid_t pid, int fd);
+void free_fdinfo(struct fdinfo *info);
+/* The value of the next line called @name after @from (NULL: from the start), or NULL. */
+const char *next_fdinfo(const struct fdinfo *info, const char *name, const char *from);
+int fdinfo_u64(const struct fdinfo *info, const char *name, uint64_t *value);
+
+/* ---- task.c: system calls inside a stopped process ---- */
+
+struct task;
+
+struct task *open_task(pid_t pid);
+/* Space that system calls of the next run_task() can point to; *@remote is its address there. */
+void *task_buffer(struct task *task, size_t size, uint64_t *remote);
+/*
+ * Add a system call to the next run. The answer is its number, for task_result(). The run
+ * stops behind the first call that fails, unless the call @may_fail.
+ */
+int task_call(struct task *task, bool may_fail, long nr, uint64_t a0, uint64_t a1, uint64_t a2,
+	      uint64_t a3, uint64_t a4, uint64_t a5);
+int run_task(struct task *task);
+/* What a call gave back: a value or a negative errno; -ECANCELED if it was not reached. */
+long task_result(const struct task *task, int call);
+/* The errno, negative, of the call that stopped the run, or 0. */
+int failed_call(const struct task *task);
+/* Forget calls and buffers of the last run. */
+void reset_task(struct task *task);
+int close_task(struct task *task);
+
+#define task_ioctl(task, may_fail, fd, cmd, arg) \
+	task_call(task, may_fail, __NR_ioctl, fd, cmd, arg, 0, 0, 0)
+
+/* ---- regs.c ---- */
+
+const KvmCriu__Reg *find_reg(const KvmCriu__Vcpu *vcpu, uint64_t id);
+/* 64 bits of a register's value, from byte @at on; 0 when there is no such register. */
+uint64_t reg_value(const KvmCriu__Reg *reg, size_t at);
+
+/* ---- save.c and restore.c: a VM ---- */
+
+/* Write the images of a VM that @process owns. Changes nothing in the VM. */
+int save_vm(const struct kvm_process *process, struct task *task, const struct kvm_fd *vm_fd);
+
+/* Before anything is created: can what the image folder has be restored here? */
+int check_images(void);
+/* The fd for CRIU's external file @id, made in the calling process; -ENOTSUP if not ours. */
+int restore_file(uint32_t id);
+/* What can only be done in the whole process: mappings and ioeventfds. */
+int finish_process(pid_t pid);
+
+#endif /* KVM_PLUGIN_H */

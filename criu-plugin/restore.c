@@ -1,0 +1,937 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Making a VM from its images.
+ *
+ * CRIU asks for one file at a time, in the order of fd numbers, inside the process that is being
+ * restored. KVM's objects depend on each other, so the first question makes all of a VM, with
+ * everything in it; the fds wait far above those of the process until CRIU asks for them.
+ *
+ * What is in the images is checked twice: in check_images(), before CRIU has made anything, and
+ * by KVM, which takes nothing on trust from user space.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <criu/criu-plugin.h>
+
+#include "kvm-abi.h"
+#include "kvm-plugin.h"
+#include "regs.h"
+#include "tce.h"
+
+#define VCPUS_MAX	2048
+#define HPTE_SIZE	16
+
+struct vm {
+	KvmCriu__Vm *image;
+	unsigned int files_left;	/* that CRIU has not asked for yet */
+	bool made;
+	int fd;
+	int *vcpu_fds;
+	int *table_fds;
+};
+
+/* Read in CRIU's main process; the processes that it forks have their own copy. */
+static struct vm *vms;
+static size_t nr_vms;
+
+static struct vm *find_vm(uint64_t number)
+{
+	size_t i;
+
+	for (i = 0; i < nr_vms; i++)
+		if (vms[i].image->number == number)
+			return &vms[i];
+	return NULL;
+}
+
+static int table_error(const struct tce_error *err, const char *name)
+{
+	struct tce_error named = *err;
+	char line[512];
+
+	snprintf(named.file, sizeof(named.file), "%s", name);
+	pr_err("%s\n", tce_format_error(&named, line, sizeof(line)));
+	return -1;
+}
+
+static void table_name(char *name, size_t size, const KvmCriu__Vm *vm, uint64_t liobn)
+{
+	snprintf(name, size, "kvm-tce-%" PRIu64 "-%" PRIx64 ".img", vm->number, liobn);
+}
+
+/* Open a table's image and read up to its table, which must be the one that the VM had. */
+static int open_table_image(const KvmCriu__Vm *vm, const KvmCriu__Table *table,
+			    struct tce_reader **reader, int *fd)
+{
+	struct tce_error err = TCE_ERROR_INIT;
+	struct tce_geometry geometry;
+	struct tce_source source;
+	char name[64];
+
+	*reader = NULL;
+	table_name(name, sizeof(name), vm, table->liobn);
+	*fd = openat(criu_get_image_dir(), name, O_RDONLY | O_CLOEXEC);
+	if (*fd < 0) {
+		pr_perror("Can't open image %s", name);
+		return -1;
+	}
+	source = tce_fd_source(*fd);
+	if (tce_create_reader(reader, &source, &err))
+		goto err;
+	switch (tce_next_table(*reader, &geometry, &err)) {
+	case 0:
+		pr_err("Image %s has no table\n", name);
+		goto out;
+	case 1:
+		break;
+	default:
+		goto err;
+	}
+	if (geometry.known != TCE_KNOWN_ALL || geometry.liobn != table->liobn ||
+	    geometry.page_shift != table->page_shift ||
+	    geometry.bus_offset != table->bus_offset || geometry.entries != table->entries) {
+		pr_err("Image %s is of another table: LIOBN %#" PRIx64 ", page shift %u, bus offset %#"
+		       PRIx64 ", %" PRIu64 " entries; VM %" PRIu64 " had LIOBN %#" PRIx64
+		       ", page shift %u, bus offset %#" PRIx64 ", %" PRIu64 " entries\n", name,
+		       geometry.liobn, geometry.page_shift, geometry.bus_offset, geometry.entries,
+		       vm->number, table->liobn, table->page_shift, table->bus_offset,
+		       table->entries);
+		goto out;
+	}
+	return 0;
+err:
+	table_error(&err, name);
+out:
+	tce_destroy_reader(*reader);
+	*reader = NULL;
+	close(*fd);
+	return -1;
+}
+
+/* ---- before anything is created ---- */
+
+static int check_tables(const KvmCriu__Vm *vm)
+{
+	struct tce_reader *reader;
+	size_t i, k;
+	int fd;
+
+	for (i = 0; i < vm->n_table; i++) {
+		for (k = 0; k < i; k++) {
+			if (vm->table[i]->liobn == vm->table[k]->liobn) {
+				pr_err("VM %" PRIu64 " has two tables with LIOBN %#" PRIx64 "\n",
+				       vm->number, vm->table[i]->liobn);
+				return -1;
+			}
+		}
+		if (open_table_image(vm, vm->table[i], &reader, &fd))
+			return -1;
+		tce_destroy_reader(reader);
+		close(fd);
+	}
+	return 0;
+}
+
+static int extension(int kvm, int number)
+{
+	int value = ioctl(kvm, KVM_CHECK_EXTENSION, number);
+
+	return value < 0 ? 0 : value;
+}
+
+static int refuse(const KvmCriu__Vm *vm, const char *why)
+{
+	pr_err("VM %" PRIu64 " can't be restored here: %s\n", vm->number, why);
+	return -1;
+}
+
+static bool known_reg(uint64_t id)
+{
+	size_t i;
+
+	for (i = 0; i < nr_reg_ranges; i++)
+		if (id >= reg_ranges[i].first && id - reg_ranges[i].first < reg_ranges[i].count)
+			return true;
+	return false;
+}
+
+static int check_vcpu(const KvmCriu__Vm *vm, const KvmCriu__Vcpu *vcpu, size_t run_size)
+{
+	size_t i;
+
+	if (vcpu->regs.len != sizeof(struct kvm_regs) ||
+	    vcpu->sregs.len != sizeof(struct kvm_sregs) ||
+	    vcpu->events.len != sizeof(struct kvm_vcpu_events) ||
+	    (vcpu->has_signal_mask && vcpu->signal_mask.len != sizeof(uint64_t)))
+		return refuse(vm, "the image of a vCPU has registers of another size");
+	if (vcpu->run.len != run_size)
+		return refuse(vm, "its run pages have another size than KVM's here");
+	for (i = 0; i < vcpu->n_reg; i++) {
+		const KvmCriu__Reg *reg = vcpu->reg[i];
+
+		if (!known_reg(reg->id) || reg->value.len !=
+		    1UL << ((reg->id & KVM_REG_SIZE_MASK) >> KVM_REG_SIZE_SHIFT))
+			return refuse(vm, "the image of a vCPU has an unknown register");
+	}
+	return 0;
+}
+
+static int check_vm(const KvmCriu__Vm *vm, int kvm)
+{
+	bool radix = !strcmp(vm->mmu, "radix");
+	int run_size = ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
+	size_t i;
+
+	if (vm->version != IMAGE_VERSION)
+		return refuse(vm, "its image has a version that this plugin does not know");
+	if (strcmp(vm->type, "hv") || (!radix && strcmp(vm->mmu, "hpt")))
+		return refuse(vm, "its type is unknown");
+	if (vm->host_page_size != (uint32_t)getpagesize())
+		return refuse(vm, "the host's page size is another one");
+	if (vm->pvr != read_pvr())
+		return refuse(vm, "the host's processor (PVR) is another one");
+	if (extension(kvm, KVM_CAP_VCPU_EVENTS) <= 0)
+		return refuse(vm, "the running kernel lacks this project's patches "
+			      "(KVM_CAP_VCPU_EVENTS)");
+	if (vm->n_table && !(extension(kvm, KVM_CAP_SPAPR_TCE_FD) & KVM_SPAPR_TCE_FD_FILE))
+		return refuse(vm, "the running kernel lacks this project's patches "
+			      "(KVM_CAP_SPAPR_TCE_FD)");
+	if (radix && !extension(kvm, KVM_CAP_PPC_MMU_RADIX))
+		return refuse(vm, "KVM can't run radix guests on this host "
+			      "(KVM_CAP_PPC_MMU_RADIX)");
+	if (!radix && !extension(kvm, KVM_CAP_PPC_HTAB_FD))
+		return refuse(vm, "KVM can't run HPT guests on this host (KVM_CAP_PPC_HTAB_FD)");
+	if (!vm->n_vcpu || vm->n_vcpu > VCPUS_MAX)
+		return refuse(vm, "its number of vCPUs is out of range");
+	for (i = 0; i < vm->n_vcpu; i++)
+		if (check_vcpu(vm, vm->vcpu[i], run_size))
+			return -1;
+	return check_tables(vm);
+}
+
+static int load_vm(const char *name)
+{
+	struct vm *more;
+	KvmCriu__Vm *image;
+	int failed;
+
+	image = load_message(name, &kvm_criu__vm__descriptor, false, &failed);
+	if (!image)
+		return -1;
+	if (find_vm(image->number)) {
+		pr_err("%s: VM %" PRIu64 " is there twice\n", name, image->number);
+		goto err;
+	}
+	more = reallocarray(vms, nr_vms + 1, sizeof(*vms));
+	if (!more) {
+		pr_err("Out of memory\n");
+		goto err;
+	}
+	vms = more;
+	vms[nr_vms++] = (struct vm){ .image = image };
+	return 0;
+err:
+	kvm_criu__vm__free_unpacked(image, NULL);
+	return -1;
+}
+
+static int count_file(const char *name)
+{
+	KvmCriu__File *file;
+	struct vm *vm;
+	int failed, ret = 0;
+
+	file = load_message(name, &kvm_criu__file__descriptor, false, &failed);
+	if (!file)
+		return -1;
+	if (file->object != KVM_CRIU__OBJECT__KVM) {
+		vm = find_vm(file->vm);
+		if (vm) {
+			vm->files_left++;
+		} else {
+			pr_err("%s is of VM %" PRIu64 ", which has no image\n", name, file->vm);
+			ret = -1;
+		}
+	}
+	kvm_criu__file__free_unpacked(file, NULL);
+	return ret;
+}
+
+/* Call @each for every image called @prefix something .img. */
+static int for_each_image(const char *prefix, int (*each)(const char *name))
+{
+	int fd = openat(criu_get_image_dir(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct dirent *entry;
+	int ret = 0;
+	size_t len;
+	DIR *dir;
+
+	dir = fd < 0 ? NULL : fdopendir(fd);
+	if (!dir) {
+		pr_perror("Can't read the image folder");
+		if (fd >= 0)
+			close(fd);
+		return -1;
+	}
+	while (!ret) {
+		errno = 0;
+		entry = readdir(dir);
+		if (!entry) {
+			if (errno) {
+				pr_perror("Can't read the image folder");
+				ret = -1;
+			}
+			break;
+		}
+		len = strlen(entry->d_name);
+		if (!strncmp(entry->d_name, prefix, strlen(prefix)) && len > 4 &&
+		    !strcmp(entry->d_name + len - 4, ".img"))
+			ret = each(entry->d_name);
+	}
+	closedir(dir);
+	return ret;
+}
+
+int check_images(void)
+{
+	int kvm, ret = 0;
+	size_t i;
+
+	if (for_each_image("kvm-vm-", load_vm) || for_each_image("kvm-file-", count_file))
+		return -1;
+	kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	if (kvm < 0) {
+		pr_perror("There are VMs to restore, but /dev/kvm can't be opened");
+		return -1;
+	}
+	for (i = 0; i < nr_vms && !ret; i++)
+		ret = check_vm(vms[i].image, kvm);
+	close(kvm);
+	return ret;
+}
+
+/* ---- in the restored process ---- */
+
+/*
+ * Move an fd out of the way of those that CRIU puts in place: above everything that is open now.
+ * CRIU keeps its own fds above the highest that the process will have.
+ */
+static int move_up(int fd)
+{
+	struct dirent *entry;
+	int top = 0, moved;
+	DIR *dir;
+
+	dir = opendir("/proc/self/fd");
+	if (!dir) {
+		pr_perror("Can't open /proc/self/fd");
+		close(fd);
+		return -1;
+	}
+	while ((entry = readdir(dir)))
+		if (atoi(entry->d_name) > top)
+			top = atoi(entry->d_name);
+	closedir(dir);
+	moved = fcntl(fd, F_DUPFD_CLOEXEC, top + 1);
+	if (moved < 0)
+		pr_perror("Can't put fd %d above %d", fd, top);
+	close(fd);
+	return moved;
+}
+
+static int vm_ioctl(const struct vm *vm, unsigned long cmd, void *arg, const char *what)
+{
+	int ret = ioctl(vm->fd, cmd, arg);
+
+	if (ret < 0)
+		pr_perror("VM %" PRIu64 ": KVM refuses its %s", vm->image->number, what);
+	return ret;
+}
+
+static int vm_enable(const struct vm *vm, uint32_t cap, uint64_t a0, uint64_t a1,
+		     const char *what)
+{
+	struct kvm_enable_cap enable = { .cap = cap, .args = { a0, a1 } };
+
+	return vm_ioctl(vm, KVM_ENABLE_CAP, &enable, what) < 0 ? -1 : 0;
+}
+
+/* The hcalls that KVM handles: only what differs from a new VM's has to be said. */
+static int set_hcalls(const struct vm *vm, const struct fdinfo *info)
+{
+	const char *text = next_fdinfo(info, "kvm-hcalls", NULL);
+	bool now[0x1000] = {};
+	bool then[0x1000] = {};
+	size_t i;
+	char *end;
+
+	while (text && *text && *text != '\n') {
+		unsigned long nr = strtoul(text, &end, 16);
+
+		if (end == text || nr >= ARRAY_LEN(now))
+			break;
+		now[nr] = true;
+		text = *end == ' ' ? end + 1 : end;
+	}
+	for (i = 0; i < vm->image->n_hcall; i++) {
+		if (vm->image->hcall[i] >= ARRAY_LEN(then))
+			return refuse(vm->image, "it has an unknown hcall enabled");
+		then[vm->image->hcall[i]] = true;
+	}
+	for (i = 0; i < ARRAY_LEN(now); i++)
+		if (now[i] != then[i] && vm_enable(vm, KVM_CAP_PPC_ENABLE_HCALL, i, then[i],
+						   "enabled hcalls"))
+			return -1;
+	return 0;
+}
+
+static int configure_vm(const struct vm *vm)
+{
+	const KvmCriu__Vm *image = vm->image;
+	struct fdinfo info;
+	const char *smt;
+	unsigned int smt_mode, emul_smt_mode;
+	int ret = -1;
+
+	if (read_fdinfo(&info, getpid(), vm->fd))
+		return -1;
+	smt = next_fdinfo(&info, "kvm-smt", NULL);
+	if (!smt || sscanf(smt, "%u %u", &smt_mode, &emul_smt_mode) != 2) {
+		refuse(image, "the running kernel lacks this project's patches (fdinfo)");
+		goto out;
+	}
+	/*
+	 * kvmhv_set_smt_mode(): threads are real up to POWER8, and only pretended from POWER9 on,
+	 * where the real mode is always 1.
+	 */
+	if ((image->smt_mode != smt_mode || image->emul_smt_mode != emul_smt_mode) &&
+	    vm_enable(vm, KVM_CAP_PPC_SMT, image->smt_mode > 1 ? image->smt_mode :
+		      image->emul_smt_mode, 0, "SMT mode"))
+		goto out;
+	if (set_hcalls(vm, &info))
+		goto out;
+	if (image->dawr1 && vm_enable(vm, KVM_CAP_PPC_DAWR1, 1, 0, "second DAWR"))
+		goto out;
+	if (image->has_halt_poll &&
+	    vm_enable(vm, KVM_CAP_HALT_POLL, image->halt_poll, 0, "halt polling time"))
+		goto out;
+	if (image->manual_dirty_log &&
+	    vm_enable(vm, KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, image->manual_dirty_log, 0,
+		      "dirty log mode"))
+		goto out;
+	ret = 0;
+out:
+	free_fdinfo(&info);
+	return ret;
+}
+
+static int enable_on_vcpu(int fd, uint32_t cap, const KvmCriu__Vcpu *vcpu, const char *what)
+{
+	struct kvm_enable_cap enable = { .cap = cap };
+
+	if (!ioctl(fd, KVM_ENABLE_CAP, &enable))
+		return 0;
+	pr_perror("vCPU %u: KVM refuses %s", vcpu->id, what);
+	return -1;
+}
+
+static int make_vcpus(struct vm *vm)
+{
+	size_t i;
+
+	vm->vcpu_fds = calloc(vm->image->n_vcpu, sizeof(*vm->vcpu_fds));
+	if (!vm->vcpu_fds) {
+		pr_err("Out of memory\n");
+		return -1;
+	}
+	for (i = 0; i < vm->image->n_vcpu; i++) {
+		const KvmCriu__Vcpu *vcpu = vm->image->vcpu[i];
+		int fd = vm_ioctl(vm, KVM_CREATE_VCPU, (void *)(uintptr_t)vcpu->id, "vCPU");
+
+		if (fd >= 0)
+			fd = move_up(fd);
+		if (fd < 0)
+			return -1;
+		vm->vcpu_fds[i] = fd;
+		if (vcpu->papr && enable_on_vcpu(fd, KVM_CAP_PPC_PAPR, vcpu, "PAPR mode"))
+			return -1;
+		if (vcpu->osi && enable_on_vcpu(fd, KVM_CAP_PPC_OSI, vcpu, "OSI hcalls"))
+			return -1;
+		/* of the VM, but set through a vCPU */
+		if (!i && vm->image->fwnmi &&
+		    enable_on_vcpu(fd, KVM_CAP_PPC_FWNMI, vcpu, "FWNMI"))
+			return -1;
+	}
+	return 0;
+}
+
+static int set_slots(const struct vm *vm)
+{
+	size_t i;
+
+	for (i = 0; i < vm->image->n_slot; i++) {
+		const KvmCriu__Slot *slot = vm->image->slot[i];
+		struct kvm_userspace_memory_region region = {
+			.slot = slot->id,
+			.flags = slot->flags,
+			.guest_phys_addr = slot->gpa,
+			.memory_size = slot->size,
+			.userspace_addr = slot->hva,
+		};
+
+		if (vm_ioctl(vm, KVM_SET_USER_MEMORY_REGION, &region, "memory slot") < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int set_mmu(const struct vm *vm)
+{
+	const KvmCriu__Vm *image = vm->image;
+	bool radix = !strcmp(image->mmu, "radix");
+	struct kvm_ppc_mmuv3_cfg config = { .process_table = image->process_table };
+	uint32_t order = image->hpt_order;
+	bool v3 = ioctl(vm->fd, KVM_CHECK_EXTENSION, KVM_CAP_PPC_MMU_RADIX) > 0 ||
+		  ioctl(vm->fd, KVM_CHECK_EXTENSION, KVM_CAP_PPC_MMU_HASH_V3) > 0;
+
+	if (radix)
+		config.flags |= KVM_PPC_MMUV3_RADIX;
+	if (reg_value(find_reg(image->vcpu[0], KVM_REG_PPC_LPCR_64), 0) & LPCR_GTSE)
+		config.flags |= KVM_PPC_MMUV3_GTSE;
+	if (v3 && vm_ioctl(vm, KVM_PPC_CONFIGURE_V3_MMU, &config, "MMU mode") < 0)
+		return -1;
+	if (order && vm_ioctl(vm, KVM_PPC_ALLOCATE_HTAB, &order, "HPT") < 0)
+		return -1;
+	return 0;
+}
+
+/*
+ * A piece of the HPT: headers, each with entries behind it. KVM loses its place behind the first
+ * header of a write (kvm_htab_write() of 6.12 does not step over the entries), so each one is a
+ * write of its own.
+ */
+static int write_hpt_chunk(const struct vm *vm, int fd, const ProtobufCBinaryData *chunk)
+{
+	struct kvm_get_htab_header header;
+	size_t at = 0, len;
+
+	while (at < chunk->len) {
+		if (chunk->len - at < sizeof(header))
+			return refuse(vm->image, "its HPT's image ends inside of a header");
+		memcpy(&header, chunk->data + at, sizeof(header));
+		len = sizeof(header) + header.n_valid * (size_t)HPTE_SIZE;
+		if (chunk->len - at < len)
+			return refuse(vm->image, "its HPT's image ends inside of entries");
+		if (write(fd, chunk->data + at, len) != (ssize_t)len) {
+			pr_perror("VM %" PRIu64 ": KVM refuses the %u entries of its HPT from %u on",
+				  vm->image->number, header.n_valid, header.index);
+			return -1;
+		}
+		at += len;
+	}
+	return 0;
+}
+
+static int load_hpt(const struct vm *vm)
+{
+	struct kvm_get_htab_fd args = {};
+	KvmCriu__HptChunk *chunk = NULL;
+	struct image *image;
+	int fd, failed = 1;
+	char name[64];
+
+	if (strcmp(vm->image->mmu, "hpt") || !vm->image->hpt_order)
+		return 0;
+	snprintf(name, sizeof(name), "kvm-hpt-%" PRIu64 ".img", vm->image->number);
+	image = open_image(name, false);
+	if (!image)
+		return -1;
+	args.flags = KVM_GET_HTAB_WRITE;
+	fd = vm_ioctl(vm, KVM_PPC_GET_HTAB_FD, &args, "HPT");
+	while (fd >= 0) {
+		chunk = read_record(image, &kvm_criu__hpt_chunk__descriptor, &failed);
+		if (!chunk)
+			break;
+		failed = write_hpt_chunk(vm, fd, &chunk->data);
+		if (failed)
+			break;
+		kvm_criu__hpt_chunk__free_unpacked(chunk, NULL);
+	}
+	if (chunk)
+		kvm_criu__hpt_chunk__free_unpacked(chunk, NULL);
+	if (fd >= 0)
+		close(fd);
+	close_image(image);
+	return failed ? -1 : 0;
+}
+
+static int load_table(const KvmCriu__Vm *vm, const KvmCriu__Table *saved, int fd)
+{
+	struct tce_error err = TCE_ERROR_INIT;
+	struct tce_reader *reader = NULL;
+	struct tce_table *table = NULL;
+	struct tce_geometry none;
+	int image_fd, more, ret = -1;
+	char name[64];
+
+	table_name(name, sizeof(name), vm, saved->liobn);
+	if (open_table_image(vm, saved, &reader, &image_fd))
+		return -1;
+	if (tce_open_table(&table, fd, &err) || tce_load_table(table, reader, NULL, NULL, &err))
+		goto err;
+	/* only its end says that an image is whole */
+	more = tce_next_table(reader, &none, &err);
+	if (more > 0)
+		pr_err("Image %s has more than one table\n", name);
+	if (more < 0)
+		goto err;
+	if (!more)
+		ret = 0;
+	goto out;
+err:
+	table_error(&err, name);
+out:
+	tce_close_table(table);
+	tce_destroy_reader(reader);
+	close(image_fd);
+	return ret;
+}
+
+static int make_tables(struct vm *vm)
+{
+	size_t i;
+
+	vm->table_fds = calloc(vm->image->n_table + 1, sizeof(*vm->table_fds));
+	if (!vm->table_fds) {
+		pr_err("Out of memory\n");
+		return -1;
+	}
+	for (i = 0; i < vm->image->n_table; i++) {
+		const KvmCriu__Table *table = vm->image->table[i];
+		struct kvm_create_spapr_tce_64 args = {
+			.liobn = table->liobn,
+			.page_shift = table->page_shift,
+			.offset = table->bus_offset >> table->page_shift,
+			.size = table->entries,
+		};
+		int fd = vm_ioctl(vm, KVM_CREATE_SPAPR_TCE_64, &args, "TCE table");
+
+		if (fd >= 0)
+			fd = move_up(fd);
+		if (fd < 0)
+			return -1;
+		vm->table_fds[i] = fd;
+		if (load_table(vm->image, table, fd))
+			return -1;
+	}
+	return 0;
+}
+
+static int vcpu_ioctl(int fd, const KvmCriu__Vcpu *vcpu, unsigned long cmd, void *arg,
+		      const char *what)
+{
+	if (ioctl(fd, cmd, arg) >= 0)
+		return 0;
+	pr_perror("vCPU %u: KVM refuses its %s", vcpu->id, what);
+	return -1;
+}
+
+static int set_registers(const KvmCriu__Vcpu *vcpu, int fd, uint64_t tb_offset)
+{
+	size_t i;
+
+	if (vcpu_ioctl(fd, vcpu, KVM_SET_SREGS, vcpu->sregs.data, "special registers"))
+		return -1;
+	for (i = 0; i < vcpu->n_reg; i++) {
+		struct kvm_one_reg one = {
+			.id = vcpu->reg[i]->id,
+			.addr = (uintptr_t)vcpu->reg[i]->value.data,
+		};
+
+		if (one.id == KVM_REG_PPC_TB_OFFSET)
+			one.addr = (uintptr_t)&tb_offset;
+		if (ioctl(fd, KVM_SET_ONE_REG, &one)) {
+			pr_perror("vCPU %u: KVM refuses its register %#" PRIx64, vcpu->id,
+				  (uint64_t)one.id);
+			return -1;
+		}
+	}
+	/* last: setting MSR depends on what came before */
+	return vcpu_ioctl(fd, vcpu, KVM_SET_REGS, vcpu->regs.data, "registers");
+}
+
+static int set_signal_mask(const KvmCriu__Vcpu *vcpu, int fd)
+{
+	struct {
+		struct kvm_signal_mask mask;
+		uint64_t sigset;
+	} __attribute__((packed)) args = { .mask.len = sizeof(args.sigset) };
+
+	if (!vcpu->has_signal_mask)
+		return 0;
+	memcpy(&args.sigset, vcpu->signal_mask.data, sizeof(args.sigset));
+	return vcpu_ioctl(fd, vcpu, KVM_SET_SIGNAL_MASK, &args, "signal mask");
+}
+
+static int set_run_pages(const KvmCriu__Vcpu *vcpu, int fd)
+{
+	void *run = mmap(NULL, vcpu->run.len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	if (run == MAP_FAILED) {
+		pr_perror("Can't map the run pages of vCPU %u", vcpu->id);
+		return -1;
+	}
+	memcpy(run, vcpu->run.data, vcpu->run.len);
+	munmap(run, vcpu->run.len);
+	return 0;
+}
+
+static int set_vcpus(const struct vm *vm)
+{
+	/*
+	 * The guest's clock goes on where it stood. KVM rounds the offset up, so it never goes
+	 * back; it is one number, so that it is the same on all vCPUs.
+	 */
+	uint64_t tb_offset = vm->image->guest_timebase - read_timebase();
+	size_t i;
+
+	for (i = 0; i < vm->image->n_vcpu; i++) {
+		const KvmCriu__Vcpu *vcpu = vm->image->vcpu[i];
+		int fd = vm->vcpu_fds[i];
+
+		if (set_registers(vcpu, fd, tb_offset) || set_run_pages(vcpu, fd) ||
+		    set_signal_mask(vcpu, fd) ||
+		    vcpu_ioctl(fd, vcpu, KVM_SET_VCPU_EVENTS, vcpu->events.data, "events"))
+			return -1;
+	}
+	return 0;
+}
+
+static int set_coalesced(const struct vm *vm)
+{
+	size_t i;
+
+	for (i = 0; i < vm->image->n_coalesced; i++) {
+		struct kvm_coalesced_mmio_zone zone = {
+			.addr = vm->image->coalesced[i]->addr,
+			.size = vm->image->coalesced[i]->size,
+		};
+
+		if (vm_ioctl(vm, KVM_REGISTER_COALESCED_MMIO, &zone, "coalesced MMIO zone") < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int make_vm(struct vm *vm)
+{
+	int kvm, fd;
+
+	if ((pid_t)vm->image->owner != getpid()) {
+		pr_err("VM %" PRIu64 " belongs to process %u, but process %d was asked to open it first\n",
+		       vm->image->number, vm->image->owner, getpid());
+		return -1;
+	}
+	kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	if (kvm < 0) {
+		pr_perror("Can't open /dev/kvm");
+		return -1;
+	}
+	fd = ioctl(kvm, KVM_CREATE_VM, KVM_VM_PPC_HV);
+	if (fd < 0)
+		pr_perror("Can't create a VM");
+	close(kvm);
+	if (fd >= 0)
+		fd = move_up(fd);
+	if (fd < 0)
+		return -1;
+	vm->fd = fd;
+	/* what comes later stands on what comes before: entries of tables on memory slots, say */
+	if (configure_vm(vm) || make_vcpus(vm) || set_slots(vm) || set_mmu(vm) || load_hpt(vm) ||
+	    make_tables(vm) || set_vcpus(vm) || set_coalesced(vm))
+		return -1;
+	vm->made = true;
+	pr_info("VM %" PRIu64 " is made: %zu vCPUs, %zu tables\n", vm->image->number,
+		vm->image->n_vcpu, vm->image->n_table);
+	return 0;
+}
+
+static int pick_fd(const struct vm *vm, const KvmCriu__File *file)
+{
+	size_t i;
+	int fd;
+
+	switch (file->object) {
+	case KVM_CRIU__OBJECT__VM:
+		return fcntl(vm->fd, F_DUPFD_CLOEXEC, 0);
+	case KVM_CRIU__OBJECT__VM_STATS:
+		return ioctl(vm->fd, KVM_GET_STATS_FD, 0);
+	case KVM_CRIU__OBJECT__VCPU:
+	case KVM_CRIU__OBJECT__VCPU_STATS:
+		for (i = 0; i < vm->image->n_vcpu; i++) {
+			if (vm->image->vcpu[i]->id != file->which)
+				continue;
+			if (file->object == KVM_CRIU__OBJECT__VCPU_STATS)
+				return ioctl(vm->vcpu_fds[i], KVM_GET_STATS_FD, 0);
+			return fcntl(vm->vcpu_fds[i], F_DUPFD_CLOEXEC, 0);
+		}
+		break;
+	case KVM_CRIU__OBJECT__TABLE:
+		for (i = 0; i < vm->image->n_table; i++) {
+			if (vm->image->table[i]->liobn != file->which)
+				continue;
+			fd = fcntl(vm->table_fds[i], F_DUPFD_CLOEXEC, 0);
+			if (fd >= 0 && lseek(fd, file->pos, SEEK_SET) < 0) {
+				close(fd);
+				return -1;
+			}
+			return fd;
+		}
+		break;
+	default:
+		break;
+	}
+	errno = ENOENT;
+	return -1;
+}
+
+static void let_go(struct vm *vm)
+{
+	size_t i;
+
+	for (i = 0; i < vm->image->n_vcpu; i++)
+		close(vm->vcpu_fds[i]);
+	for (i = 0; i < vm->image->n_table; i++)
+		close(vm->table_fds[i]);
+	close(vm->fd);
+}
+
+int restore_file(uint32_t id)
+{
+	KvmCriu__File *file;
+	int failed, fd = -1;
+	char name[64];
+	struct vm *vm;
+
+	snprintf(name, sizeof(name), "kvm-file-%x.img", id);
+	file = load_message(name, &kvm_criu__file__descriptor, true, &failed);
+	if (!file)
+		return failed ? -1 : -ENOTSUP;
+	if (file->object == KVM_CRIU__OBJECT__KVM) {
+		fd = open("/dev/kvm", (file->flags & O_ACCMODE) | O_CLOEXEC);
+		if (fd < 0)
+			pr_perror("Can't open /dev/kvm");
+		goto out;
+	}
+	vm = find_vm(file->vm);
+	if (!vm) {
+		pr_err("%s is of VM %" PRIu64 ", which has no image\n", name, file->vm);
+		goto out;
+	}
+	if (!vm->made && make_vm(vm))
+		goto out;
+	fd = pick_fd(vm, file);
+	if (fd < 0)
+		pr_perror("%s: VM %" PRIu64 " does not give this object", name, file->vm);
+	else if (--vm->files_left == 0)
+		let_go(vm);
+out:
+	kvm_criu__file__free_unpacked(file, NULL);
+	return fd;
+}
+
+/* ---- with the whole process there ---- */
+
+static int add_ioeventfds(struct task *task, const struct vm *vm, int vm_fd)
+{
+	size_t i;
+
+	for (i = 0; i < vm->image->n_ioeventfd; i++) {
+		const KvmCriu__Ioeventfd *saved = vm->image->ioeventfd[i];
+		struct kvm_ioeventfd *args;
+		uint64_t remote;
+
+		if (strcmp(saved->bus, "mmio") && strcmp(saved->bus, "fast-mmio"))
+			return refuse(vm->image, "it has an ioeventfd on an unknown bus");
+		/* KVM makes the one on the fast bus by itself, with the one of length 0 */
+		if (!strcmp(saved->bus, "fast-mmio") && saved->len)
+			continue;
+		args = task_buffer(task, sizeof(*args), &remote);
+		args->addr = saved->addr;
+		args->len = saved->len;
+		args->fd = saved->fd;
+		args->datamatch = saved->datamatch;
+		if (saved->has_datamatch)
+			args->flags |= KVM_IOEVENTFD_FLAG_DATAMATCH;
+		task_ioctl(task, false, vm_fd, KVM_IOEVENTFD, remote);
+	}
+	return 0;
+}
+
+int finish_process(pid_t pid)
+{
+	KvmCriu__Task *saved = NULL;
+	struct task *task = NULL;
+	unsigned int vpid = read_vpid(pid);
+	int failed, ret = -1, n;
+	char name[64];
+	size_t i;
+
+	if (!vpid)
+		goto out;
+	snprintf(name, sizeof(name), "kvm-task-%u.img", vpid);
+	saved = load_message(name, &kvm_criu__task__descriptor, true, &failed);
+	if (!saved) {
+		if (!failed)
+			return -ENOTSUP;
+		goto out;
+	}
+	task = open_task(pid);
+	if (!task)
+		goto out;
+	for (i = 0; i < saved->n_mapping; i++) {
+		const KvmCriu__Mapping *map = saved->mapping[i];
+
+		task_call(task, false, __NR_mmap, map->start, map->size, map->prot,
+			  map->flags | MAP_FIXED, map->fd, map->offset);
+		if (map->dontfork)
+			task_call(task, false, __NR_madvise, map->start, map->size,
+				  MADV_DONTFORK, 0, 0, 0);
+	}
+	for (i = 0; i < saved->n_vm; i++) {
+		struct vm *vm = find_vm(saved->vm[i]->number);
+
+		if (!vm) {
+			pr_err("%s names a VM without an image\n", name);
+			goto out;
+		}
+		if (add_ioeventfds(task, vm, saved->vm[i]->fd))
+			goto out;
+	}
+	if (run_task(task))
+		goto out;
+	n = failed_call(task);
+	if (n < 0) {
+		errno = -n;
+		pr_perror("Process %d: KVM's mappings and ioeventfds can't be put in place", pid);
+		goto out;
+	}
+	ret = 0;
+out:
+	if (task && close_task(task))
+		ret = -1;
+	if (saved)
+		kvm_criu__task__free_unpacked(saved, NULL);
+	return ret;
+}
