@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# For the criu-* scenarios: a test VMM that keeps changing its tables, and CRIU with the plugin
+# around it. Sourced as /lab/share/.lab/criu.sh; everything happens below $CRIU_DIR.
+
+CRIU_DIR=${CRIU_DIR:-/tmp/criu}
+mkdir -p "$CRIU_DIR"
+
+# vmm NAME ARGS... <SCRIPT: starts a test VMM; its process ID is then $VMM
+vmm() {
+	_vmm=$CRIU_DIR/$1
+	shift
+	mkdir -p "$_vmm"
+	cat > "$_vmm/script"
+	setsid tce-vmm "$@" -d "$_vmm" "$_vmm/script" </dev/null >"$_vmm/log" 2>&1 &
+	VMM=$!
+	wait_for 60 ask "${_vmm##*/}" stats || {
+		echo "the test VMM did not start:"
+		cat "$_vmm/log"
+	}
+}
+
+# ask NAME COMMAND...: a command for a test VMM; what it said is in $CRIU_DIR/answer
+ask() {
+	_dir=$CRIU_DIR/$1
+	shift
+	timeout 60 tce-vmm --ask "$_dir" "$@" >"$CRIU_DIR/answer" 2>&1
+}
+
+# updates NAME: how many table updates its guest has reported
+updates() {
+	ask "$1" stats && awk '/^vcpu/ { sum += $4 } END { print sum }' "$CRIU_DIR/answer"
+}
+
+# moves_on NAME: the guest makes progress, and every entry is what it should be
+moves_on() {
+	_before=$(updates "$1")
+	sleep 1
+	_after=$(updates "$1")
+	[ -n "$_before" ] && [ -n "$_after" ] && [ "$_after" -gt "$_before" ] && ask "$1" verify
+}
+
+# dump PID IMAGES ARGS...: what CRIU says is in IMAGES/dump.log
+dump() {
+	_pid=$1 _img=$2
+	shift 2
+	mkdir -p "$_img"
+	criu dump -t "$_pid" -D "$_img" -o dump.log -v4 -L /opt/tce/criu "$@" 2>/dev/null
+}
+
+# restore IMAGES ARGS...: in the background, as criu does it with -d
+restore() {
+	_img=$1
+	shift
+	criu restore -d -D "$_img" -o restore.log -v4 -L /opt/tce/criu "$@" 2>/dev/null
+}
+
+# errors LOG: what went wrong, for people
+errors() { grep -E 'Error|Warn' "$1" | tail -n "${2:-8}"; }
+
+# gone PID: no such process any more
+gone() { ! kill -0 "$1" 2>/dev/null; }
