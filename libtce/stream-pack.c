@@ -62,19 +62,16 @@ static int write_failed(struct tce_error *err, int r)
 	return tce_set_error(err, TCE_ERR_IO, -r, "cannot write the packed stream");
 }
 
-static int pack_bytes(void *ctx, const uint8_t *bytes, size_t len, struct tce_error *err)
+static int pack_bytes(void *ctx, uint8_t *bytes, size_t len, struct tce_error *err)
 {
-	uint8_t header[CHUNK_HEADER_SIZE];
 	struct packer *p = ctx;
 	size_t size;
 	int r;
 
 	for (; len; bytes += size, len -= size) {
 		size = len < CHUNK_MAX ? len : CHUNK_MAX;
-		make_header(p, header, CHUNK_BYTES, bytes, size);
-		r = put(p, header, sizeof(header));
-		if (!r)
-			r = put(p, bytes, size);
+		make_header(p, bytes - CHUNK_HEADER_SIZE, CHUNK_BYTES, bytes, size);
+		r = put(p, bytes - CHUNK_HEADER_SIZE, CHUNK_HEADER_SIZE + size);
 		if (r)
 			return write_failed(err, r);
 	}

@@ -36,10 +36,15 @@ static inline uint64_t load_be64(const uint8_t *p)
 /*
  * Where the scanner's findings go. Every byte of the stream goes to @bytes, in order, but for the
  * entries of tables, which go to @words in blocks of TCE_BLOCK_MAX (the last one may be shorter).
- * @begin_table and @end_words frame them; a table without entries has neither.
+ * @begin_table and @end_words frame them; a table without entries has neither. The
+ * OUTPUT_HEADROOM bytes in front of @bytes' bytes, and those bytes themselves, are the callee's to
+ * overwrite, so that it can put a header there and write both at once.
  */
+#define OUTPUT_HEADROOM		16
+
+
 struct stream_output {
-	int (*bytes)(void *ctx, const uint8_t *bytes, size_t len, struct tce_error *err);
+	int (*bytes)(void *ctx, uint8_t *bytes, size_t len, struct tce_error *err);
 	int (*begin_table)(void *ctx, const struct tce_stream_table *table, struct tce_error *err);
 	int (*words)(void *ctx, uint64_t index, uint64_t *words, size_t count,
 		     struct tce_error *err);
@@ -76,7 +81,7 @@ int stream_check_description(const char *json, size_t len, const struct stream_s
 #define PACKED_MAGIC		0x53435489U	/* bytes 89 "TCS" */
 #define PACKED_VERSION		1U
 #define PACKED_HEADER_SIZE	8
-#define CHUNK_HEADER_SIZE	16
+#define CHUNK_HEADER_SIZE	OUTPUT_HEADROOM
 #define CHUNK_MAX		(1U << 20)
 #define CHUNK_END_SIZE		16
 

@@ -98,7 +98,10 @@ struct scanner {
 	struct tce_stream_stats *stats;
 	struct tce_error *err;
 
-	/* @buf: [@start, @pos) is parsed and not yet given to @out, [@pos, @end) is to parse */
+	/*
+	 * @buf: [@start, @pos) is parsed and not yet given to @out, [@pos, @end) is to parse. There
+	 * are OUTPUT_HEADROOM bytes in front of it.
+	 */
 	uint8_t *buf;
 	size_t size, start, pos, end;
 	uint64_t base;			/* offset of buf[0] in the stream */
@@ -937,10 +940,10 @@ static int scan_description(struct scanner *s)
 		return skip(s, len, "JSON");
 	}
 	if (6 + len > s->size) {
-		larger = realloc(s->buf, 6 + len);
+		larger = realloc(s->buf - OUTPUT_HEADROOM, OUTPUT_HEADROOM + 6 + len);
 		if (!larger)
 			return tce_set_error(s->err, TCE_ERR_NOMEM, ENOMEM, "description");
-		s->buf = larger;
+		s->buf = larger + OUTPUT_HEADROOM;
 		s->size = 6 + len;
 	}
 	r = want(s, 6 + len, "JSON");
@@ -1048,12 +1051,16 @@ int stream_scan(const struct tce_source *source, const struct stream_output *out
 {
 	struct scanner s = { .source = *source, .out = output, .hooks = hooks, .stats = stats,
 			     .err = err, .size = BUFFER_SIZE, .where = "stream" };
-	int r = TCE_ERR_NOMEM;
+	uint8_t *room;
+	int r;
 
-	s.buf = malloc(BUFFER_SIZE);
+	room = malloc(OUTPUT_HEADROOM + BUFFER_SIZE);
+	if (!room)
+		return tce_set_error(err, TCE_ERR_NOMEM, ENOMEM, "stream buffers");
+	s.buf = room + OUTPUT_HEADROOM;
 	s.words = malloc(TCE_BLOCK_MAX * sizeof(*s.words));
-	if (!s.buf || !s.words) {
-		tce_set_error(err, TCE_ERR_NOMEM, ENOMEM, "stream buffers");
+	if (!s.words) {
+		r = tce_set_error(err, TCE_ERR_NOMEM, ENOMEM, "stream buffers");
 		goto out;
 	}
 	r = scan_sections(&s);
@@ -1072,6 +1079,6 @@ int stream_scan(const struct tce_source *source, const struct stream_output *out
 out:
 	free(s.sections);
 	free(s.words);
-	free(s.buf);
+	free(s.buf - OUTPUT_HEADROOM);
 	return r;
 }

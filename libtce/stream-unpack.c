@@ -24,10 +24,8 @@ struct unpacker {
 	bool eof;
 
 	struct tce_reader *reader;	/* in a table: of its image */
-	uint64_t entries, index;
-	struct tce_extent extent;
-	uint64_t extent_done;
-	bool extents_left;
+	struct tce_cursor cursor;
+	uint64_t left;			/* entries of the table still to come */
 	uint64_t *words;		/* TCE_BLOCK_MAX of them */
 
 	uint64_t bytes, tables;		/* given back so far */
@@ -117,6 +115,8 @@ static int next_chunk(struct unpacker *u)
 	if (u->hash != hash)
 		return corrupt(u, "a chunk's hash does not agree with what is in it");
 	u->type = type;
+	if (type == CHUNK_IMAGE)
+		u->stats->packed_table_bytes += CHUNK_HEADER_SIZE;
 	u->pos += CHUNK_HEADER_SIZE;
 	u->chunk_end = u->pos + size;
 	return 0;
@@ -166,10 +166,8 @@ static int begin_table(struct unpacker *u)
 	if (!(geometry.known & TCE_KNOWN_ENTRIES) || !geometry.entries ||
 	    geometry.entries > ENTRIES_MAX)
 		return corrupt(u, "a table of an impossible size");
-	u->entries = geometry.entries;
-	u->index = 0;
-	u->extent.count = u->extent_done = 0;
-	u->extents_left = true;
+	tce_begin_cursor(&u->cursor, u->reader);
+	u->left = geometry.entries;
 	u->tables++;
 	u->stats->entries += geometry.entries;
 	u->stats->table_bytes += geometry.entries * 8;
@@ -196,40 +194,17 @@ static int end_table(struct unpacker *u)
 /* The next entries of the table, as QEMU has them; at most TCE_BLOCK_MAX. */
 static int next_words(struct unpacker *u, size_t *count)
 {
-	size_t room = u->entries - u->index < TCE_BLOCK_MAX ? (size_t)(u->entries - u->index) :
-							      TCE_BLOCK_MAX;
-	size_t n, done = 0, i;
-	uint64_t gap;
+	size_t i;
 	int r;
 
-	while (done < room) {
-		if (u->extents_left && u->extent_done == u->extent.count) {
-			r = tce_next_extent(u->reader, &u->extent, &u->error);
-			if (r < 0)
-				return image_failed(u, r);
-			u->extents_left = r;
-			u->extent_done = 0;
-		}
-		gap = u->extents_left ? u->extent.first + u->extent_done - u->index : room - done;
-		if (gap) {
-			n = gap < room - done ? (size_t)gap : room - done;
-			memset(u->words + done, 0, n * 8);
-		} else {
-			n = u->extent.count - u->extent_done < room - done ?
-			    (size_t)(u->extent.count - u->extent_done) : room - done;
-			tce_expand_extent(&u->extent, u->extent_done, u->words + done, n);
-			u->extent_done += n;
-		}
-		u->index += n;
-		done += n;
-	}
-	for (i = 0; i < done; i++)
+	*count = (size_t)min_u64(u->left, TCE_BLOCK_MAX);
+	r = tce_cursor_words(&u->cursor, u->words, *count, &u->error);
+	if (r)
+		return image_failed(u, r);
+	for (i = 0; i < *count; i++)
 		u->words[i] = htobe64(u->words[i]);
-	*count = done;
-	/* entries beyond the last one would be the reader's error; holes are not seen by it */
-	if (u->index == u->entries)
-		return end_table(u);
-	return 0;
+	u->left -= *count;
+	return u->left ? 0 : end_table(u);
 }
 
 /*
@@ -327,12 +302,16 @@ static ssize_t piece_read(void *ctx, void *buf, size_t len)
 	return (ssize_t)len;
 }
 
-static int write_bytes(void *ctx, const uint8_t *bytes, size_t len, struct tce_error *err)
+static int put(const struct tce_sink *sink, const void *bytes, size_t len, struct tce_error *err)
 {
-	const struct tce_sink *sink = ctx;
 	int r = sink->write(sink->ctx, bytes, len);
 
 	return r ? tce_set_error(err, TCE_ERR_IO, -r, "cannot write QEMU's stream") : 0;
+}
+
+static int write_bytes(void *ctx, uint8_t *bytes, size_t len, struct tce_error *err)
+{
+	return put(ctx, bytes, len, err);
 }
 
 static int write_words(void *ctx, uint64_t index, uint64_t *words, size_t count,
@@ -342,7 +321,7 @@ static int write_words(void *ctx, uint64_t index, uint64_t *words, size_t count,
 
 	for (i = 0; i < count; i++)
 		words[i] = htobe64(words[i]);
-	return write_bytes(ctx, (const uint8_t *)words, count * 8, err);
+	return put(ctx, words, count * 8, err);
 }
 
 int tce_unpack_stream(const struct tce_source *source, const struct tce_sink *sink,
@@ -370,7 +349,7 @@ int tce_unpack_stream(const struct tce_source *source, const struct tce_sink *si
 			r = u.status;
 	} else {
 		while ((r = next_piece(&u, &piece, &len)) > 0) {
-			r = write_bytes(&to, piece, len, err);
+			r = put(&to, piece, len, err);
 			if (r)
 				break;
 		}

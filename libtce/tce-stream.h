@@ -178,6 +178,39 @@ int tce_scan_stream(const struct tce_source *source, const struct tce_stream_hoo
 		    struct tce_stream_stats *stats, struct tce_error *err);
 
 /**
+ * struct tce_cursor - a table of an image, word by word
+ *
+ * An alternative to tce_next_extent() for those who want every entry, holes too. Own nothing of it;
+ * the members are the library's.
+ */
+struct tce_cursor {
+	struct tce_reader *reader;
+	struct tce_extent extent;
+	uint64_t done;
+	uint64_t index;
+	bool at_end;
+};
+
+/**
+ * tce_begin_cursor() - begin at entry 0
+ * @cursor: filled in; nothing needs to be freed.
+ * @reader: the reader, just after tce_next_table() returned the table.
+ */
+void tce_begin_cursor(struct tce_cursor *cursor, struct tce_reader *reader);
+
+/**
+ * tce_cursor_words() - the next entries
+ * @cursor: from tce_begin_cursor().
+ * @words: receives the TCEs, host-endian.
+ * @count: how many. Entries past the table's end read as zero.
+ * @err: what failed.
+ *
+ * Return: 0, or as tce_next_extent().
+ */
+int tce_cursor_words(struct tce_cursor *cursor, uint64_t *words, size_t count,
+		     struct tce_error *err);
+
+/**
  * define TCE_STREAM_PROBE - how many first bytes tell a stream from other files
  */
 #define TCE_STREAM_PROBE	4

@@ -16,6 +16,7 @@ static const struct {
 	int (*open)(struct source **source, struct input *input, struct tce_error *err);
 } file_kinds[] = {
 	{ true, is_image, open_image_source },
+	{ false, is_stream, open_stream_source },
 };
 
 int open_source(struct source **source, const char *name, bool again, struct tce_error *err)

@@ -83,4 +83,8 @@ int open_live_source(struct source **source, const struct live_choice *choice,
 bool is_image(const uint8_t *head, size_t len);
 int open_image_source(struct source **source, struct input *input, struct tce_error *err);
 
+/* source-stream.c: a migration stream, or a libvirt save file. Takes the input over as well. */
+bool is_stream(const uint8_t *head, size_t len);
+int open_stream_source(struct source **source, struct input *input, struct tce_error *err);
+
 #endif /* TCE_TOOLS_SOURCE_H */

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The tables of a migration stream, kept until the stream has been seen whole.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "stream-tables.h"
+
+/* Far beyond any machine; a stream is not trusted to have fewer. */
+#define TABLES_MAX	65536
+
+static int keep_begin(void *ctx, const struct tce_stream_table *table, struct tce_error *err)
+{
+	struct stream_tables *tables = ctx;
+	struct tce_stream_table *more;
+	struct tce_geometry geometry = {
+		.known = TCE_KNOWN_LIOBN | TCE_KNOWN_ENTRIES,
+		.liobn = table->geometry.liobn,
+		.entries = table->geometry.entries,
+	};
+	size_t room;
+
+	if (tables->count == TABLES_MAX)
+		return tce_set_error(err, TCE_ERR_LIMIT, 0, "more than %d tables", TABLES_MAX);
+	if (tables->count == tables->room) {
+		room = tables->room ? 2 * tables->room : 16;
+		more = realloc(tables->list, room * sizeof(*more));
+		if (!more)
+			return tce_set_error(err, TCE_ERR_NOMEM, ENOMEM, "list of tables");
+		tables->list = more;
+		tables->room = room;
+	}
+	tables->list[tables->count++] = *table;
+	return geometry.entries ? tce_begin_table(tables->writer, &geometry, err) : 0;
+}
+
+static int keep_words(void *ctx, const struct tce_stream_table *table, uint64_t index,
+		      uint64_t *words, size_t count, struct tce_error *err)
+{
+	struct stream_tables *tables = ctx;
+
+	return tce_put_words(tables->writer, index, words, count, err);
+}
+
+static int keep_end(void *ctx, const struct tce_stream_table *table, struct tce_error *err)
+{
+	struct stream_tables *tables = ctx;
+
+	tables->list[tables->count - 1] = *table;
+	return table->geometry.entries ? tce_end_table(tables->writer, err) : 0;
+}
+
+static int doubtful(const struct tce_stream_table *table, struct tce_error *err, const char *why)
+{
+	tce_set_error(err, TCE_ERR_STREAM, 0, "%s", why);
+	if (err) {
+		err->liobn = table->geometry.liobn;
+		err->offset = table->offset;
+		err->fields |= TCE_ERROR_LIOBN | TCE_ERROR_OFFSET;
+	}
+	return TCE_ERR_STREAM;
+}
+
+static int keep_finish(void *ctx, const struct tce_stream_stats *stats, struct tce_error *err)
+{
+	struct stream_tables *tables = ctx;
+	size_t i, j;
+
+	if (!stats->understood) {
+		tce_set_error(err, TCE_ERR_STREAM, 0,
+			      "the stream is not understood from here on: %s", stats->stopped_why);
+		if (err) {
+			err->offset = stats->stopped_at;
+			err->fields |= TCE_ERROR_OFFSET;
+		}
+		return TCE_ERR_STREAM;
+	}
+	if (stats->verdict == TCE_STREAM_DISAGREES) {
+		tce_set_error(err, TCE_ERR_STREAM, 0,
+			      "the stream's description does not tell of this section");
+		if (err) {
+			err->offset = stats->verdict_at;
+			err->fields |= TCE_ERROR_OFFSET;
+		}
+		return TCE_ERR_STREAM;
+	}
+	for (i = 0; i < tables->count; i++) {
+		if (!tables->list[i].whole)
+			return doubtful(&tables->list[i], err,
+					"this section does not end as a table does");
+		for (j = 0; j < i; j++)
+			if (tables->list[j].geometry.liobn == tables->list[i].geometry.liobn)
+				return doubtful(&tables->list[i], err,
+						"a second table has this LIOBN");
+	}
+	return tce_end_image(tables->writer, err);
+}
+
+int open_stream_tables(struct stream_tables *tables, struct tce_error *err)
+{
+	struct tce_sink sink;
+
+	memset(tables, 0, sizeof(*tables));
+	tables->fd = open_scratch();
+	if (tables->fd < 0)
+		return tce_set_error(err, TCE_ERR_IO, -tables->fd, "cannot make a scratch file");
+	sink = tce_fd_sink(tables->fd);
+	return tce_create_writer(&tables->writer, &sink, NULL, err);
+}
+
+struct tce_stream_hooks stream_tables_hooks(struct stream_tables *tables)
+{
+	return (struct tce_stream_hooks) {
+		keep_begin, keep_words, keep_end, keep_finish, tables
+	};
+}
+
+int read_stream_tables(struct stream_tables *tables, struct tce_reader **reader,
+		       struct tce_error *err)
+{
+	struct tce_source source = tce_fd_source(tables->fd);
+
+	if (lseek(tables->fd, 0, SEEK_SET) < 0)
+		return tce_set_error(err, TCE_ERR_IO, errno, "cannot rewind a scratch file");
+	return tce_create_reader(reader, &source, err);
+}
+
+static int export_table(const struct tce_geometry *geometry, struct tce_reader *reader,
+			const char *path, struct tce_error *err)
+{
+	struct tce_writer *writer = NULL;
+	struct tce_file *file = NULL;
+	uint64_t *words, index = 0;
+	struct tce_cursor cursor;
+	struct tce_sink sink;
+	size_t count;
+	int r;
+
+	words = malloc(TCE_BLOCK_MAX * sizeof(*words));
+	if (!words)
+		return tce_set_error(err, TCE_ERR_NOMEM, ENOMEM, "export");
+	r = tce_create_file(&file, path, err);
+	if (r)
+		goto out;
+	sink = tce_file_sink(file);
+	r = tce_create_writer(&writer, &sink, program, err);
+	if (!r)
+		r = tce_begin_table(writer, geometry, err);
+	tce_begin_cursor(&cursor, reader);
+	for (; !r && index < geometry->entries; index += count) {
+		count = geometry->entries - index < TCE_BLOCK_MAX ?
+			(size_t)(geometry->entries - index) : TCE_BLOCK_MAX;
+		r = tce_cursor_words(&cursor, words, count, err);
+		if (!r)
+			r = tce_put_words(writer, index, words, count, err);
+	}
+	if (!r)
+		r = tce_end_table(writer, err);
+	if (!r)
+		r = tce_end_image(writer, err);
+	if (!r)
+		r = tce_commit_file(file, err);
+out:
+	tce_destroy_writer(writer);
+	tce_close_file(file);
+	free(words);
+	if (r)
+		name_error(err, path);
+	return r;
+}
+
+int export_stream_tables(struct stream_tables *tables, const char *folder, struct tce_error *err)
+{
+	const struct tce_stream_table *table;
+	struct tce_geometry header;
+	struct tce_reader *reader;
+	char path[4096];
+	size_t i;
+	int r, len;
+
+	r = read_stream_tables(tables, &reader, err);
+	for (i = 0; !r && i < tables->count; i++) {
+		table = &tables->list[i];
+		if (!table->geometry.entries)
+			continue;
+		len = snprintf(path, sizeof(path), "%s/%08llx.tce", folder,
+			       (unsigned long long)table->geometry.liobn);
+		if (len < 0 || (size_t)len >= sizeof(path)) {
+			r = tce_set_error(err, TCE_ERR_IO, ENAMETOOLONG, "%.128s", folder);
+			break;
+		}
+		r = tce_next_table(reader, &header, err);
+		r = r < 0 ? r : export_table(&table->geometry, reader, path, err);
+	}
+	tce_destroy_reader(reader);
+	return r;
+}
+
+void close_stream_tables(struct stream_tables *tables)
+{
+	tce_destroy_writer(tables->writer);
+	if (tables->fd > 0)
+		close(tables->fd);
+	free(tables->list);
+}
