@@ -395,6 +395,10 @@ static int run(const struct options *options)
 				    options->choice.liobn);
 		name_error(&err, source->name);
 	}
+	if (!ret && (options->mode == MODE_TEXT || options->mode == MODE_MAP)) {
+		print_text(stdout, source->name);
+		printf(": no tables\n");
+	}
 	close_source(source);
 	if (ret < 0) {
 		/* What was printed before comes first. */

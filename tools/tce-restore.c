@@ -456,8 +456,6 @@ static int find_targets(struct restore *restore, struct tce_error *err)
 			continue;
 		chosen++;
 		ret = find_table(restore, target, err);
-		if (!ret)
-			ret = check_target(target, err);
 		if (ret < 0)
 			return ret;
 		for (k = 0; k < i; k++) {
@@ -468,6 +466,13 @@ static int find_targets(struct restore *restore, struct tce_error *err)
 				      options->fd >= 0 ? ": choose one with --liobn" : "");
 			return target_error(target, err);
 		}
+	}
+	for (i = 0; i < restore->count; i++) {
+		if (!restore->targets[i].chosen)
+			continue;
+		ret = check_target(&restore->targets[i], err);
+		if (ret < 0)
+			return ret;
 	}
 	if (!chosen) {
 		ret = tce_set_error(err, TCE_ERR_NO_TABLE, 0, options->liobn_given ?
