@@ -10,16 +10,16 @@
 #include "guest-entry.h"
 #include "vm.h"
 
-/* Each vCPU gets an equal run of entries of each table; what is left over at the end nobody writes. */
-int churn_start(struct vm *vm, struct table **tables, int n, u64 chunk)
+/* Each part is an equal run of entries of each table; what is left over at the end nobody writes. */
+int churn_start(struct vm *vm, struct table **tables, int n, const struct churn_options *opt)
 {
 	if (n > GUEST_MAX_TABLES)
 		return -E2BIG;
-	for (int c = 0; c < vm->nvcpus; c++) {
+	for (int c = 0; c < opt->ncpus; c++) {
 		struct guest_cpu *cpu = vm->vcpu[c].guest;
 
 		for (int i = 0; i < n; i++) {
-			u64 share = tables[i]->entries / (u64)vm->nvcpus;
+			u64 share = tables[i]->entries / (u64)opt->parts;
 
 			if (!share)
 				return -EINVAL;
@@ -28,7 +28,8 @@ int churn_start(struct vm *vm, struct table **tables, int n, u64 chunk)
 				.page_shift = tables[i]->page_shift,
 				.first = tables[i]->offset + (u64)c * share,
 				.count = share,
-				.chunk = chunk,
+				.chunk = opt->chunk,
+				.check_every = opt->check_every,
 				.mem_pages = vm->mem_size >> tables[i]->page_shift,
 			};
 		}
@@ -38,7 +39,7 @@ int churn_start(struct vm *vm, struct table **tables, int n, u64 chunk)
 		cpu->tb_last = cpu->tb_max_gap = 0;
 		cpu->nops = 0;
 	}
-	for (int c = 0; c < vm->nvcpus; c++)
+	for (int c = 0; c < opt->ncpus; c++)
 		vcpu_start(&vm->vcpu[c], guest_churn);
 	return 0;
 }
@@ -121,17 +122,22 @@ int churn_verify(struct vm *vm, FILE *out)
 	return ret;
 }
 
+u64 churn_updates(const struct guest_cpu *cpu)
+{
+	u64 updates = 0;
+
+	for (u64 i = 0; i < cpu->ntables; i++)
+		updates += __atomic_load_n(&cpu->table[i].seq, __ATOMIC_RELAXED);
+	return updates;
+}
+
 void churn_stats(struct vm *vm, FILE *out)
 {
 	for (int c = 0; c < vm->nvcpus; c++) {
 		const struct vcpu *vcpu = &vm->vcpu[c];
 		const struct guest_cpu *cpu = vcpu->guest;
-		u64 updates = 0;
-
-		for (u64 i = 0; i < cpu->ntables; i++)
-			updates += cpu->table[i].seq;
 		fprintf(out, "vcpu %d updates %lu reports %lu mmio %lu ticks %lu max-gap %lu exits %lu\n",
-			c, updates, vcpu->reports, vcpu->mmio_loads, cpu->ticks, cpu->tb_max_gap,
+			c, churn_updates(cpu), vcpu->reports, vcpu->mmio_loads, cpu->ticks, cpu->tb_max_gap,
 			vcpu->exits);
 	}
 }

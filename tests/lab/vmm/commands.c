@@ -456,8 +456,33 @@ static int cmd_churn(struct session *s, int argc, char **argv)
 		if (!tables[n])
 			return -1;
 	}
-	ret = churn_start(s->vm, tables, n, chunk);
+	ret = churn_start(s->vm, tables, n, &(struct churn_options){
+		.chunk = chunk, .check_every = 1, .ncpus = s->vm->nvcpus, .parts = s->vm->nvcpus,
+	});
 	return ret ? command_error(s, "%s", strerror(-ret)) : 0;
+}
+
+static int cmd_race(struct session *s, int argc, char **argv)
+{
+	struct table *tables[GUEST_MAX_TABLES];
+	u64 updates;
+	int n;
+
+	if (parse(s, argv[1], &updates))
+		return -1;
+	for (n = 0; n + 2 < argc; n++) {
+		tables[n] = find(s, argv[n + 2]);
+		if (!tables[n])
+			return -1;
+	}
+	return race(s, updates, tables, n);
+}
+
+static int cmd_leak(struct session *s, int argc, char **argv)
+{
+	u64 count;
+
+	return parse(s, argv[1], &count) ?: leak(s, count);
 }
 
 static int cmd_pause(struct session *s, int argc, char **argv)
@@ -601,6 +626,8 @@ static const struct {
 	{ "period", 1, 1, cmd_period, "TICKS   decrementer interrupts in what is started next (0: none)" },
 	{ "mmio", 0, 0, cmd_mmio, "  the endless pattern also does MMIO loads and stores (radix)" },
 	{ "churn", 2, 1 + GUEST_MAX_TABLES, cmd_churn, "CHUNK LIOBN...   all vCPUs change these empty tables for ever, and check them" },
+	{ "race", 2, 1 + GUEST_MAX_TABLES, cmd_race, "UPDATES LIOBN...   so many updates by the guests while the host does all it can to empty tables" },
+	{ "leak", 1, 1, cmd_leak, "COUNT   create, use and close so many tables; memory must be as before" },
 	{ "pause", 0, 0, cmd_pause, "  hold all vCPUs where they are" },
 	{ "resume", 0, 0, cmd_resume, "  let them run on" },
 	{ "stop", 0, 0, cmd_stop, "  end the endless pattern" },

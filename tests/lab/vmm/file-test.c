@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -16,6 +15,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "check.h"
 #include "tce-kvm.h"
 #include "vm.h"
 
@@ -26,39 +26,6 @@
 static struct vm *vm;
 static u64 page_entries;	/* entries in a host page */
 static void *volatile nowhere = (void *)8;	/* an address that nothing is at */
-static int failures;
-
-static void __attribute__((format(printf, 3, 4))) check(bool good, const char *name, const char *fmt, ...)
-{
-	va_list ap;
-
-	if (good) {
-		printf("ok %s\n", name);
-		return;
-	}
-	failures++;
-	printf("not ok %s: ", name);
-	va_start(ap, fmt);
-	vprintf(fmt, ap);
-	va_end(ap);
-	putchar('\n');
-}
-
-/* A call that must fail with `want`: -1 and errno */
-static void fails(long ret, int want, const char *name)
-{
-	int err = errno;
-
-	check(ret == -1 && err == want, name, "returned %ld, errno %s, not %s", ret, strerror(err),
-	      strerror(want));
-}
-
-static void gives(long ret, long want, const char *name)
-{
-	int err = errno;
-
-	check(ret == want, name, "returned %ld (%s), not %ld", ret, ret < 0 ? strerror(err) : "no error", want);
-}
 
 static struct table *make(u64 liobn, u64 shift, u64 offset, u64 entries)
 {
@@ -572,5 +539,5 @@ int main(void)
 	if (caps & KVM_SPAPR_TCE_FD_DIRTY_LOG)
 		test_dirty_log();
 	test_orphan();
-	return failures ? 1 : 0;
+	return check_failures ? 1 : 0;
 }

@@ -5,6 +5,8 @@
  * for each vCPU, without a library; the VMM copies the section guest_code to GUEST_CODE, so nothing
  * here may refer to data (no globals, no strings, no jump tables).
  */
+#include <stdbool.h>
+
 #include "guest.h"
 #include "guest-entry.h"
 
@@ -169,10 +171,14 @@ GUEST_INLINE void put_chunk(struct guest_churn *t, u64 n)
 		u64 seq = t->seq;
 		u64 ioba = (t->first + seq % t->count) << t->page_shift;
 
-		expect(t, seq, churn_value_before(t, seq), CHECK_BEFORE);
+		bool look = seq % t->check_every == 0;
+
+		if (look)
+			expect(t, seq, churn_value_before(t, seq), CHECK_BEFORE);
 		succeeded(t, seq, H_PUT_TCE,
 			  hcall(H_PUT_TCE, t->liobn, ioba, churn_value(t, seq), 0, 0));
-		expect(t, seq, churn_value(t, seq), CHECK_AFTER);
+		if (look)
+			expect(t, seq, churn_value(t, seq), CHECK_AFTER);
 	}
 }
 

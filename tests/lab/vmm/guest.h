@@ -81,6 +81,7 @@ struct guest_churn {
 	u64 first;		/* first I/O page number on the bus (bus offset included) */
 	u64 count;		/* entries in this vCPU's part */
 	u64 chunk;		/* entries between two looks at `stop`, at most TCE_LIST_MAX */
+	u64 check_every;	/* of the entries put one by one, look at one in so many */
 	u64 mem_pages;		/* I/O pages of guest memory that entries may point to */
 	u64 seq;		/* entries written since the start; the last thing to be updated */
 };

@@ -129,7 +129,16 @@ void model_hcall(struct vm *vm, struct guest_op *op);
 long user_tce_hcall(struct vm *vm, u64 nr, const u64 *args, u64 *r4);
 
 /* churn.c */
-int churn_start(struct vm *vm, struct table **tables, int n, u64 chunk);
+struct churn_options {
+	u64 chunk;		/* as in struct guest_churn */
+	u64 check_every;
+	int ncpus;		/* vCPUs that take part, from the first on */
+	int parts;		/* of each table; vCPU n writes part n */
+};
+
+int churn_start(struct vm *vm, struct table **tables, int n, const struct churn_options *opt);
+/* Entries that this vCPU has written so far */
+u64 churn_updates(const struct guest_cpu *cpu);
 int churn_stop(struct vm *vm);
 /* All that the guests wrote is in the tables, and nothing else; the VM must be paused or stopped. */
 int churn_verify(struct vm *vm, FILE *out);
