@@ -419,25 +419,17 @@ static int find_table(struct restore *restore, struct target *target, struct tce
 	return TCE_OK;
 }
 
-/* See that the table is one that can be written, and that it fits. */
+/* See that the image's table fits into the live one. */
 static int check_target(const struct target *target, struct tce_error *err)
 {
 	struct tce_geometry live = *tce_table_geometry(target->table);
 	int ret;
 
-	switch (tce_table_backend(target->table)) {
-	case TCE_BACKEND_KVM_STOCK:
-		ret = tce_set_error(err, TCE_ERR_UNSUPPORTED, 0,
-				    "restoring needs a kernel with the TCE patches: on this one a table can only be read");
-		return target_error(target, err);
-	case TCE_BACKEND_FILE:
-		/* A plain file has a size and nothing else to compare. */
+	/* A plain file has a size and nothing else to compare. */
+	if (tce_table_backend(target->table) == TCE_BACKEND_FILE) {
 		live.page_shift = target->saved.page_shift;
 		live.bus_offset = target->saved.bus_offset;
 		live.known |= target->saved.known & (TCE_KNOWN_PAGE_SHIFT | TCE_KNOWN_BUS_OFFSET);
-		break;
-	case TCE_BACKEND_KVM:
-		break;
 	}
 	ret = tce_match_geometry(&target->saved, &live, err);
 	return ret < 0 ? target_error(target, err) : TCE_OK;
@@ -652,14 +644,33 @@ static int restore_tables(struct restore *restore, struct tce_error *err)
 	return ret;
 }
 
+static int check_writable(const struct tce_table *table, struct tce_error *err)
+{
+	if (tce_table_backend(table) != TCE_BACKEND_KVM_STOCK)
+		return TCE_OK;
+	return tce_set_error(err, TCE_ERR_UNSUPPORTED, 0,
+			     "restoring needs a kernel with the TCE patches: on this one a table can only be read");
+}
+
 static int open_target(struct restore *restore, struct tce_error *err)
 {
 	const struct options *options = restore->options;
 	int ret;
 
-	if (options->pid)
-		return tce_open_vmm(&restore->vmm, options->pid, err);
+	if (options->pid) {
+		ret = tce_open_vmm(&restore->vmm, options->pid, err);
+		if (!ret && !tce_vmm_count(restore->vmm))
+			ret = tce_set_error(err, TCE_ERR_NO_TABLE, 0,
+					    "PID %d has a virtual machine, but no TCE table in the kernel",
+					    (int)options->pid);
+		/* Before a table is looked for: a stock kernel does not tell their LIOBNs. */
+		if (!ret)
+			ret = check_writable(tce_vmm_table(restore->vmm, 0), err);
+		return ret;
+	}
 	ret = tce_open_table(&restore->own, options->fd, err);
+	if (!ret)
+		ret = check_writable(restore->own, err);
 	if (ret < 0) {
 		char name[24];
 
