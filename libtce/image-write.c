@@ -17,7 +17,7 @@
 #define TAIL_MIN	64
 
 /* What is tried on a part of a block before the whole of it: this many bytes, in as many places. */
-#define SAMPLE_BYTES	4096
+#define SAMPLE_BYTES	1024
 #define SAMPLE_PLACES	4
 
 /* zstd is used where it makes a payload this many times smaller. */
