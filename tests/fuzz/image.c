@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Fuzz target: the image reader. Whatever the bytes are, what is handed out lies inside the table.
+ *
+ * A changed byte would always be stopped at a hash. So this program is linked with a hash that is
+ * always 0, and makes the images that it begins with by the writer, with that hash.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "fuzz.h"
+#include "tce.h"
+
+uint64_t __wrap_XXH3_64bits_digest(const void *state);
+uint64_t __wrap_XXH3_64bits_withSeed(const void *data, size_t size, uint64_t seed);
+
+uint64_t __wrap_XXH3_64bits_digest(const void *state)
+{
+	return 0;
+}
+
+uint64_t __wrap_XXH3_64bits_withSeed(const void *data, size_t size, uint64_t seed)
+{
+	return 0;
+}
+
+struct bytes {
+	const uint8_t *data;
+	size_t size;
+};
+
+static ssize_t bytes_read(void *ctx, void *buf, size_t len)
+{
+	struct bytes *bytes = ctx;
+
+	if (len > bytes->size)
+		len = bytes->size;
+	memcpy(buf, bytes->data, len);
+	bytes->data += len;
+	bytes->size -= len;
+	return (ssize_t)len;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct bytes bytes = { data, size };
+	struct tce_source source = { .read = bytes_read, .ctx = &bytes };
+	struct tce_error err = TCE_ERROR_INIT;
+	struct tce_geometry geometry;
+	static uint64_t words[64];
+	struct tce_reader *reader;
+	struct tce_extent extent;
+	char line[512];
+	int ret;
+
+	ret = tce_create_reader(&reader, &source, &err);
+	if (ret < 0)
+		goto out_format;
+	while ((ret = tce_next_table(reader, &geometry, &err)) > 0) {
+		uint64_t next = 0;
+
+		if (tce_check_geometry(&geometry, NULL) < 0)
+			abort();
+		while ((ret = tce_next_extent(reader, &extent, &err)) > 0) {
+			uint64_t sum = 0, i, last;
+
+			if (extent.first < next || !extent.count ||
+			    extent.first >= geometry.entries ||
+			    extent.count > geometry.entries - extent.first)
+				abort();
+			next = extent.first + extent.count;
+			if (extent.words && extent.count > TCE_BLOCK_MAX)
+				abort();
+			/* Touch every word, so that one that is not there is seen. */
+			for (i = 0; extent.words && i < extent.count; i++)
+				sum += extent.words[i];
+			last = extent.count > 64 ? 64 : extent.count;
+			tce_expand_extent(&extent, extent.count - last, words, last);
+			for (i = 0; !extent.words && i < last; i++) {
+				if (!words[i])
+					abort();
+			}
+			words[0] += sum;
+		}
+		if (ret < 0)
+			break;
+	}
+	tce_destroy_reader(reader);
+out_format:
+	if (ret < 0 && (err.code != ret || !tce_format_error(&err, line, sizeof(line))[0]))
+		abort();
+	return 0;
+}
+
+static uint8_t made[1 << 20];
+static size_t made_size;
+
+static int keep(void *ctx, const void *buf, size_t len)
+{
+	if (len > sizeof(made) - made_size)
+		abort();
+	memcpy(made + made_size, buf, len);
+	made_size += len;
+	return 0;
+}
+
+/* Tables with every kind of extent, raw and squeezed. */
+void fill_corpus(void)
+{
+	static uint64_t words[40000];
+	const struct tce_sink sink = { .write = keep };
+	struct tce_geometry geometry = {
+		.known = TCE_KNOWN_ALL, .liobn = 0x80000000, .page_shift = 12, .entries = 40000,
+	};
+	struct tce_writer *writer;
+	uint64_t noise = 1;
+	int kind;
+	size_t i;
+
+	for (kind = 0; kind < 6; kind++) {
+		for (i = 0; i < 40000; i++) {
+			noise = noise * 6364136223846793005 + 1442695040888963407;
+			words[i] = kind == 0 ? 0 :
+				   kind == 1 ? (i + 1) << 12 :
+				   kind == 2 ? (i < 300 ? noise : 0) :
+				   kind == 3 ? (i < 500 && i % 5 ? i / 7 << 20 | i << 12 | 3 : 0) :
+				   kind == 4 ? (i % 3 ? 3 : noise & 1) :
+				   i < 2000 ? 0x0101010101010101 * (1 + i % 2) : i < 2100 ? noise : 0;
+		}
+		made_size = 0;
+		if (tce_create_writer(&writer, &sink, "fuzz", NULL) ||
+		    tce_begin_table(writer, &geometry, NULL) ||
+		    tce_put_words(writer, 0, words, 40000, NULL) ||
+		    tce_end_table(writer, NULL) || tce_end_image(writer, NULL))
+			abort();
+		tce_destroy_writer(writer);
+		add_to_corpus(made, made_size);
+	}
+}
