@@ -412,8 +412,8 @@ static int cmd_period(struct session *s, int argc, char **argv)
 
 static int cmd_mmio(struct session *s, int argc, char **argv)
 {
-	if (!s->vm->radix)
-		return command_error(s, "an HPT guest in real mode sees memory only");
+	if (s->vm->pr)
+		return command_error(s, "not with KVM PR");
 	for (int c = 0; c < s->vm->nvcpus; c++)
 		s->vm->vcpu[c].guest->mmio = s->vm->vcpu[c].mmio_loads + 1;
 	return 0;
@@ -624,7 +624,7 @@ static const struct {
 	{ "load", 0, 1, cmd_load, "[LIOBN]   take what is in the kernel's table as right from now on" },
 	{ "random", 4, MAX_ARGS - 1, cmd_random, "SEED COUNT keep|punch LIOBN...   hcalls with good and bad arguments, each checked" },
 	{ "period", 1, 1, cmd_period, "TICKS   decrementer interrupts in what is started next (0: none)" },
-	{ "mmio", 0, 0, cmd_mmio, "  the endless pattern also does MMIO loads and stores (radix)" },
+	{ "mmio", 0, 0, cmd_mmio, "  the endless pattern also does MMIO loads and stores (HV)" },
 	{ "churn", 2, 1 + GUEST_MAX_TABLES, cmd_churn, "CHUNK LIOBN...   all vCPUs change these empty tables for ever, and check them" },
 	{ "race", 2, 1 + GUEST_MAX_TABLES, cmd_race, "UPDATES LIOBN...   so many updates by the guests while the host does all it can to empty tables" },
 	{ "leak", 1, 1, cmd_leak, "COUNT   create, use and close so many tables; memory must be as before" },

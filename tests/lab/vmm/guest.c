@@ -182,6 +182,24 @@ GUEST_INLINE void put_chunk(struct guest_churn *t, u64 n)
 	}
 }
 
+/*
+ * KVM maps memory for an HPT guest in real mode (the VRMA), and nothing else: enter the page of the MMIO registers
+ * into the hashed page table. The VRMA's VSID and page size are KVM's choice (book3s_64_mmu_hv.c). Where another
+ * vCPU was first, the place is taken.
+ */
+GUEST_INLINE void map_mmio(struct guest_cpu *cpu)
+{
+	const u64 vsid = 0x1ffffff, page = GUEST_MMIO >> 16;
+	u64 hash = (page ^ vsid ^ (vsid << 25)) & ((1UL << (HPT_ORDER - 7)) - 1);
+	u64 v = 1UL << 62 | vsid << 24 | (page & ~0x7fUL) | 0x10 | 4 | 1;	/* 1 TiB segment, AVA, bolted, large, valid */
+	u64 r = GUEST_MMIO | 0x1000 | 0x180 | 0x28 | 2;			/* 64 KiB, R, C, inhibited and guarded, RW */
+	const u64 exact = 1UL << (63 - 24);				/* this entry of the group, and no other */
+	struct hcall_result res = hcall(H_ENTER, exact, hash << 3, v, r, 0);
+
+	if (res.r3 != H_SUCCESS && res.r3 != H_PTEG_FULL)
+		fail(CHECK_RC, 0, page, H_ENTER, (u64)res.r3);
+}
+
 /* The endless pattern: chunk after chunk in table after table, until the VMM says stop. */
 GUEST void guest_churn(struct guest_cpu *cpu)
 {
@@ -189,6 +207,8 @@ GUEST void guest_churn(struct guest_cpu *cpu)
 
 	if (cpu->period)
 		asm volatile("mtspr 22, %0" : : "r" (cpu->period));	/* DEC */
+	if (cpu->mmio && cpu->hpt)
+		map_mmio(cpu);
 	while (!*stop) {
 		u64 i, tb = timebase();
 

@@ -8,6 +8,7 @@
 #define TCE_VMM_GUEST_H
 
 /* PAPR hcall numbers (LoPAPR 14.5) */
+#define H_ENTER			0x08
 #define H_GET_TCE		0x1c
 #define H_PUT_TCE		0x20
 #define H_SET_DABR		0x28
@@ -21,6 +22,7 @@
 #define H_HARDWARE		(-1L)
 #define H_FUNCTION		(-2L)
 #define H_PARAMETER		(-4L)
+#define H_PTEG_FULL		(-6L)
 #define H_RESOURCE		(-16L)
 #define H_PAGE_SIZE_TCE		0x3	/* permission bits of a TCE: read 1, write 2 */
 
@@ -52,8 +54,10 @@
 #define GUEST_MAX_CPUS		8
 #define GUEST_RAM_MIN		(16UL << 20)
 
-/* Where the guest finds the VMM's MMIO counter: far above any memory slot */
-#define GUEST_MMIO		0x100000000000UL
+/* Where the guest finds the VMM's MMIO counter: far above any memory slot, and in the VRMA's 1 TiB */
+#define GUEST_MMIO		0x8000000000UL
+
+#define HPT_ORDER		18	/* 256 KiB: 2,048 groups, plenty for a real-mode guest */
 
 /* Offsets in struct guest_cpu that vectors.S uses */
 #define GUEST_CPU_TICKS		0
@@ -96,6 +100,7 @@ struct guest_cpu {
 	u64 stop;		/* the VMM asks the endless pattern to end */
 	u64 reports;
 	u64 mmio;		/* 0: no MMIO; else the next value an MMIO load must give */
+	u64 hpt;		/* not 0: an HPT guest, which must map what is not memory */
 	u64 tb_last;
 	u64 tb_max_gap;
 	u64 loop_count;		/* for the timed loop: how many */

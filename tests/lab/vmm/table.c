@@ -418,6 +418,7 @@ void model_hcall(struct vm *vm, struct guest_op *op)
 		ret = model_put(vm, t, op);
 		break;
 	case H_GET_TCE:
+		op->exited = vm->pr;	/* KVM PR leaves it to user space */
 		ret = model_get(t, op);
 		break;
 	case H_STUFF_TCE:

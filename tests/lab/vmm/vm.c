@@ -24,7 +24,6 @@
 #define MSR_LE		1UL
 #define LPCR_ILE	0x02000000UL		/* interrupts are taken little-endian */
 #define PATB_GR		(1UL << 63)		/* process table: the guest is radix */
-#define HPT_ORDER	18			/* 256 KiB: 2,048 groups, plenty for a real-mode guest */
 
 void die(const char *fmt, ...)
 {
@@ -425,6 +424,7 @@ static void create_vcpu(struct vm *vm, int index)
 	vcpu->guest = vm_ram(vm, GUEST_CPUS + (u64)index * GUEST_CPU_SIZE);
 	vcpu->guest->ops = GUEST_OPS + (u64)index * GUEST_OPS_SIZE;
 	vcpu->guest->list = vcpu_list_gpa(vcpu);
+	vcpu->guest->hpt = !vm->radix && !vm->pr;
 	err = pthread_create(&vcpu->thread, NULL, vcpu_thread, vcpu);
 	if (err)
 		die("pthread_create: %s", strerror(err));
