@@ -20,6 +20,7 @@
 #include "tce-kvm.h"
 
 #define VICTIM_LIOBN	0xf0000000UL	/* the table that comes and goes */
+#define ROUNDS		300UL		/* each host thread does its work so often at least */
 #define BLOCK		1024UL		/* entries that a host thread reads or writes at once, at most */
 
 enum worker_kind { READER, WRITER, MAPPER, FOLLOWER, SLOTS, CREATOR, WORKERS };
@@ -197,7 +198,7 @@ static void *worker_thread(void *arg)
 	static bool (*const work[WORKERS])(struct worker *) = {
 		read_something, write_something, map_something, follow, change_slots, create_and_close,
 	};
-	const struct timespec pause = { .tv_nsec = 4000000 };	/* leaves the CPUs to the guests */
+	const struct timespec pause = { .tv_nsec = 1000000 };	/* leaves the CPUs to the guests */
 	struct worker *w = arg;
 
 	while (!__atomic_load_n(&w->race->stop, __ATOMIC_RELAXED) && work[w->kind](w)) {
@@ -271,7 +272,7 @@ int race(struct session *s, u64 updates, struct table **tables, int n)
 	struct vcpu *victim = vm->nvcpus > 1 ? &vm->vcpu[vm->nvcpus - 1] : NULL;
 	int churners = victim ? vm->nvcpus - 1 : 1, ret;
 	struct race *race = calloc(1, sizeof(*race));
-	u64 done = 0;
+	u64 done = 0, fewest = 0;
 
 	if (!race)
 		return command_error(s, "out of memory");
@@ -292,15 +293,20 @@ int race(struct session *s, u64 updates, struct table **tables, int n)
 		if (pthread_create(&race->worker[i].thread, NULL, worker_thread, &race->worker[i]))
 			die("pthread_create failed");
 	}
-	while (done < updates && !vm->failed[0] && !ret) {
+	while ((done < updates || fewest < ROUNDS) && !vm->failed[0] && !ret) {
 		if (victim && !victim->busy)
 			write_to_victim(victim);
 		nanosleep(&tick, NULL);
 		done = 0;
 		for (int c = 0; c < churners; c++)
 			done += churn_updates(vm->vcpu[c].guest);
-		for (int i = 0; i < WORKERS; i++)
+		fewest = ROUNDS;
+		for (int i = 0; i < WORKERS; i++) {
+			u64 rounds = __atomic_load_n(&race->worker[i].done, __ATOMIC_RELAXED);
+
+			fewest = rounds < fewest ? rounds : fewest;
 			ret |= race->worker[i].failed[0];
+		}
 	}
 	__atomic_store_n(&race->stop, true, __ATOMIC_RELAXED);
 	for (int i = 0; i < WORKERS; i++)
