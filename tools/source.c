@@ -23,9 +23,12 @@ int open_source(struct source **source, const char *name, bool again, struct tce
 {
 	struct input *input;
 	const uint8_t *head;
+	struct stat st;
 	size_t len, i;
 	int ret;
 
+	if (!stat(name, &st) && S_ISDIR(st.st_mode))
+		return open_criu_source(source, name, again, err);
 	ret = open_input(&input, name, err);
 	if (ret < 0)
 		return ret;

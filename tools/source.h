@@ -87,4 +87,8 @@ int open_image_source(struct source **source, struct input *input, struct tce_er
 bool is_stream(const uint8_t *head, size_t len);
 int open_stream_source(struct source **source, struct input *input, struct tce_error *err);
 
+/* source-criu.c: a CRIU image folder. */
+int open_criu_source(struct source **source, const char *folder, bool again,
+		     struct tce_error *err);
+
 #endif /* TCE_TOOLS_SOURCE_H */
