@@ -862,11 +862,6 @@ static int add_ioeventfds(struct task *task, const struct vm *vm, int vm_fd)
 		struct kvm_ioeventfd *args;
 		uint64_t remote;
 
-		if (strcmp(saved->bus, "mmio") && strcmp(saved->bus, "fast-mmio"))
-			return refuse(vm->image, "it has an ioeventfd on an unknown bus");
-		/* KVM makes the one on the fast bus by itself, with the one of length 0 */
-		if (!strcmp(saved->bus, "fast-mmio") && saved->len)
-			continue;
 		args = task_buffer(task, sizeof(*args), &remote);
 		args->addr = saved->addr;
 		args->len = saved->len;

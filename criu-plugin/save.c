@@ -112,22 +112,23 @@ static int save_ioeventfds(struct saver *saver, const struct fdinfo *info)
 	const char *line = NULL;
 
 	while ((line = next_fdinfo(info, "kvm-ioeventfd", line))) {
-		KvmCriu__Ioeventfd *io = add_element(&saver->vm.n_ioeventfd, &saver->vm.ioeventfd,
-						     sizeof(*io));
+		KvmCriu__Ioeventfd *io;
 		uint64_t match = 0;
-		char bus[16];
 		int id, got;
 		size_t i;
 
+		/* KVM makes this one by itself, beside the one on the mmio bus with length 0 */
+		if (!strncmp(line, "bus fast-mmio ", 14))
+			continue;
+		io = add_element(&saver->vm.n_ioeventfd, &saver->vm.ioeventfd, sizeof(*io));
 		if (!io)
 			return -1;
 		kvm_criu__ioeventfd__init(io);
-		got = sscanf(line, "bus %15s addr %" SCNx64 " len %u eventfd %d datamatch %" SCNx64,
-			     bus, &io->addr, &io->len, &id, &match);
-		io->bus = got >= 1 ? strdup(bus) : NULL;
-		if (got < 4 || !io->bus)
+		got = sscanf(line, "bus mmio addr %" SCNx64 " len %u eventfd %d datamatch %" SCNx64,
+			     &io->addr, &io->len, &id, &match);
+		if (got < 3)
 			return missing(saver, "ioeventfds in a known form");
-		io->has_datamatch = got == 5;
+		io->has_datamatch = got == 4;
 		io->datamatch = match;
 		for (i = 0; i < saver->process->nr_eventfds; i++)
 			if (saver->process->eventfds[i].id == id)
@@ -602,10 +603,8 @@ static void free_vm(KvmCriu__Vm *vm)
 	for (i = 0; i < vm->n_slot; i++)
 		free(vm->slot[i]);
 	free(vm->slot);
-	for (i = 0; i < vm->n_ioeventfd; i++) {
-		free(vm->ioeventfd[i]->bus);
+	for (i = 0; i < vm->n_ioeventfd; i++)
 		free(vm->ioeventfd[i]);
-	}
 	free(vm->ioeventfd);
 	for (i = 0; i < vm->n_coalesced; i++)
 		free(vm->coalesced[i]);
