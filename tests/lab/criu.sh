@@ -11,6 +11,9 @@ vmm() {
 	shift
 	mkdir -p "$_vmm"
 	cat > "$_vmm/script"
+	# far from what another boot of the host has in use
+	_last=$(cat /proc/sys/kernel/ns_last_pid)
+	[ "$_last" -gt 5000 ] || echo 5000 > /proc/sys/kernel/ns_last_pid
 	setsid tce-vmm "$@" -d "$_vmm" "$_vmm/script" </dev/null >"$_vmm/log" 2>&1 &
 	VMM=$!
 	wait_for 60 ask "${_vmm##*/}" stats || {
