@@ -28,6 +28,25 @@ size_t tce_count_zeros(const uint64_t *words, size_t count)
 	return i;
 }
 
+/* How many words, at the beginning of @words, are not zero. */
+size_t tce_count_used(const uint64_t *words, size_t count)
+{
+	size_t i = 0, k;
+
+	while (count - i >= STEP) {
+		uint64_t zeros = 0;
+
+		for (k = 0; k < STEP; k++)
+			zeros |= words[i + k] == 0;
+		if (zeros)
+			break;
+		i += STEP;
+	}
+	while (i < count && words[i])
+		i++;
+	return i;
+}
+
 /* How many steps of @stride lead from one word to the next, at the beginning of @words. */
 static size_t count_steps(const uint64_t *words, size_t steps, uint64_t stride)
 {

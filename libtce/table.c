@@ -327,10 +327,7 @@ static int write_sparse(struct tce_table *table, uint64_t index, const uint64_t 
 		/* Up to the next long stretch; shorter ones are written as the zeros they are. */
 		end = i + zeros;
 		while (end < count) {
-			if (words[end]) {
-				end++;
-				continue;
-			}
+			end += tce_count_used(words + end, count - end);
 			zeros = tce_count_zeros(words + end, count - end);
 			if (zeros >= GAP_MIN || zeros == count - end)
 				break;

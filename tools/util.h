@@ -92,7 +92,7 @@ int open_scratch(void);
  * @name: for messages; not owned.
  * @again: it can be read a second time.
  * @start: position that rewind_input() goes back to.
- * @buf: bytes read ahead.
+ * @buf: bytes read ahead. Payloads are far larger, and go past it.
  * @begin: first byte of @buf not yet handed out.
  * @end: one past the last byte in @buf.
  */
@@ -101,7 +101,7 @@ struct input {
 	const char *name;
 	bool again;
 	off_t start;
-	uint8_t buf[65536];
+	uint8_t buf[4096];
 	size_t begin;
 	size_t end;
 };
