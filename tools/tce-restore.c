@@ -532,7 +532,7 @@ static int write_tables(struct restore *restore, struct tce_error *err)
 {
 	struct tce_source source;
 	struct tce_geometry geometry;
-	struct tce_reader *reader;
+	struct tce_reader *reader = NULL;
 	struct meter meter;
 	size_t i;
 	int ret;
