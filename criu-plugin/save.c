@@ -647,6 +647,8 @@ int save_vm(const struct kvm_process *process, struct task *task, const struct k
 	char name[64];
 	int ret = -1;
 
+	/* No vCPU runs any more, and the guest is to go on from here: what follows costs it nothing. */
+	saver.vm.guest_timebase = read_timebase();
 	saver.run_size = get_run_size();
 	if (saver.run_size < 0)
 		return -1;
@@ -663,8 +665,7 @@ int save_vm(const struct kvm_process *process, struct task *task, const struct k
 	}
 	if (save_config(&saver, &info) || save_vcpus(&saver, vcpus))
 		goto out;
-	/* one clock for all vCPUs; the guest goes on from here */
-	saver.vm.guest_timebase = read_timebase();
+	/* one clock for all vCPUs */
 	if (saver.vm.n_vcpu)
 		saver.vm.guest_timebase +=
 			reg_value(find_reg(saver.vm.vcpu[0], KVM_REG_PPC_TB_OFFSET), 0);
