@@ -37,5 +37,6 @@ void gives(long ret, long want, const char *name)
 {
 	int err = errno;
 
-	check(ret == want, name, "returned %ld (%s), not %ld", ret, ret < 0 ? strerror(err) : "no error", want);
+	check(ret == want, name, "returned %ld (%s), not %ld", ret,
+	      ret < 0 ? strerror(err) : "no error", want);
 }

@@ -10,7 +10,9 @@
 #include "guest-entry.h"
 #include "vm.h"
 
-/* Each part is an equal run of entries of each table; what is left over at the end nobody writes. */
+/*
+ * Each part is an equal run of entries of each table; what is left over at the end nobody writes.
+ */
 int churn_start(struct vm *vm, struct table **tables, int n, const struct churn_options *opt)
 {
 	if (n > GUEST_MAX_TABLES)
@@ -56,8 +58,8 @@ int churn_stop(struct vm *vm)
 }
 
 /*
- * What an entry may hold now. Where the guest stands in the middle of a step, the hcall may have been done
- * already while `seq` does not say so yet: both values are right there, and only there.
+ * What an entry may hold now. Where the guest stands in the middle of a step, the hcall may have
+ * been done already while `seq` does not say so yet: both values are right there, and only there.
  */
 static bool entry_right(const struct guest_churn *t, u64 pos, u64 got)
 {
@@ -88,7 +90,8 @@ static int verify_part(struct vm *vm, const struct guest_churn *part, int cpu, F
 	ret = table_read(t, part->first - t->offset, part->count, buf);
 	for (u64 pos = 0; pos < part->count && !ret; pos++) {
 		if (!entry_right(part, pos, buf[pos])) {
-			fprintf(out, "vcpu %d: LIOBN %#lx, index %lu: got %#lx, before the step %#lx, sequence %lu\n",
+			fprintf(out,
+				"vcpu %d: LIOBN %#lx, index %lu: got %#lx, before the step %#lx, sequence %lu\n",
 				cpu, part->liobn, part->first - t->offset + pos, buf[pos],
 				churn_value_before(part, part->seq - part->seq % part->count + pos),
 				part->seq);
@@ -136,8 +139,9 @@ void churn_stats(struct vm *vm, FILE *out)
 	for (int c = 0; c < vm->nvcpus; c++) {
 		const struct vcpu *vcpu = &vm->vcpu[c];
 		const struct guest_cpu *cpu = vcpu->guest;
-		fprintf(out, "vcpu %d updates %lu reports %lu mmio %lu ticks %lu max-gap %lu exits %lu\n",
-			c, churn_updates(cpu), vcpu->reports, vcpu->mmio_loads, cpu->ticks, cpu->tb_max_gap,
-			vcpu->exits);
+		fprintf(out,
+			"vcpu %d updates %lu reports %lu mmio %lu ticks %lu max-gap %lu exits %lu\n",
+			c, churn_updates(cpu), vcpu->reports, vcpu->mmio_loads, cpu->ticks,
+			cpu->tb_max_gap, vcpu->exits);
 	}
 }

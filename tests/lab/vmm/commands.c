@@ -58,8 +58,8 @@ static struct table *find(struct session *s, const char *arg)
 }
 
 /*
- * Issue hcalls, and have the model do them too. Whatever the kernel answered differently (return code, any
- * register, left to user space or not) is an error.
+ * Issue hcalls, and have the model do them too. Whatever the kernel answered differently (return
+ * code, any register, left to user space or not) is an error.
  */
 int run_ops(struct session *s, struct guest_op *ops, u64 n)
 {
@@ -79,10 +79,12 @@ int run_ops(struct session *s, struct guest_op *ops, u64 n)
 
 		model_hcall(s->vm, &model[i]);
 		if (memcmp(op, &model[i], sizeof(*op)))
-			ret = command_error(s, "hcall %lu: %#lx(%#lx, %#lx, %#lx, %#lx) gave r3 %#lx r4 %#lx exit %lu clobbered %#lx, the model r3 %#lx r4 %#lx exit %lu",
-					    i, op->in[0], op->in[1], op->in[2], op->in[3], op->in[4],
-					    op->out[0], op->out[1], op->exited, op->clobbered,
-					    model[i].out[0], model[i].out[1], model[i].exited);
+			ret = command_error(
+				s,
+				"hcall %lu: %#lx(%#lx, %#lx, %#lx, %#lx) gave r3 %#lx r4 %#lx exit %lu clobbered %#lx, the model r3 %#lx r4 %#lx exit %lu",
+				i, op->in[0], op->in[1], op->in[2], op->in[3], op->in[4],
+				op->out[0], op->out[1], op->exited, op->clobbered, model[i].out[0],
+				model[i].out[1], model[i].exited);
 	}
 	s->last = ops[n - 1];
 out:
@@ -118,7 +120,8 @@ static int cmd_create(struct session *s, int argc, char **argv)
 		return ret;
 	ret = table_create(s->vm, a[0], a[1], a[2], a[3]);
 	if (ret)
-		return command_error(s, "KVM_CREATE_SPAPR_TCE_64(LIOBN %#lx): %s", a[0], strerror(-ret));
+		return command_error(s, "KVM_CREATE_SPAPR_TCE_64(LIOBN %#lx): %s", a[0],
+				     strerror(-ret));
 	fprintf(s->out, "table %#lx fd %d\n", a[0], table_find(s->vm, a[0])->fd);
 	return 0;
 }
@@ -171,7 +174,8 @@ static int cmd_memslot(struct session *s, int argc, char **argv)
 
 static int cmd_caps(struct session *s, int argc, char **argv)
 {
-	fprintf(s->out, "caps %#x\n", (unsigned int)ioctl(s->vm->fd, KVM_CHECK_EXTENSION, KVM_CAP_SPAPR_TCE_FD));
+	fprintf(s->out, "caps %#x\n",
+		(unsigned int)ioctl(s->vm->fd, KVM_CHECK_EXTENSION, KVM_CAP_SPAPR_TCE_FD));
 	return 0;
 }
 
@@ -245,12 +249,14 @@ static int cmd_expect(struct session *s, int argc, char **argv)
 	else if (parse(s, argv[1], &want))
 		return -1;
 	if (s->last.out[0] != want)
-		return command_error(s, "the last hcall returned %#lx, not %s", s->last.out[0], argv[1]);
+		return command_error(s, "the last hcall returned %#lx, not %s", s->last.out[0],
+				     argv[1]);
 	if (argc > 2) {
 		if (parse(s, argv[2], &want))
 			return -1;
 		if (s->last.out[1] != want)
-			return command_error(s, "the last hcall's r4 is %#lx, not %s", s->last.out[1], argv[2]);
+			return command_error(s, "the last hcall's r4 is %#lx, not %s",
+					     s->last.out[1], argv[2]);
 	}
 	return 0;
 }
@@ -282,7 +288,8 @@ static u64 fill_value(const struct table *t, const char *pattern, u64 index, u64
 
 static int cmd_fill(struct session *s, int argc, char **argv)
 {
-	static const char *const patterns[] = { "linear", "alternating", "poison", "perms", "random" };
+	static const char *const patterns[] = { "linear", "alternating", "poison", "perms",
+						"random" };
 	struct table *t = find(s, argv[1]);
 	u64 range[2] = { 0, 0 }, seed = 1, i;
 	struct guest_op *ops;
@@ -338,8 +345,10 @@ static int check_table(struct session *s, struct table *t)
 	if (n < 0)
 		return command_error(s, "table %#lx: %s", t->liobn, strerror((int)-n));
 	if (n)
-		return command_error(s, "table %#lx: %ld entries differ, the first at index %lu: want %#lx, got %#lx",
-				     t->liobn, n, index, want, got);
+		return command_error(
+			s,
+			"table %#lx: %ld entries differ, the first at index %lu: want %#lx, got %#lx",
+			t->liobn, n, index, want, got);
 	fprintf(s->out, "table %#lx right\n", t->liobn);
 	return 0;
 }
@@ -522,7 +531,10 @@ static int cmd_stats(struct session *s, int argc, char **argv)
 	return 0;
 }
 
-/* Timebase ticks of `count` rounds of the first op: the fewest of ten tries, those that a host interrupt fell into left out. */
+/*
+ * Timebase ticks of `count` rounds of the first op: the fewest of ten tries, those that a host
+ * interrupt fell into left out.
+ */
 static int timed_loop(struct session *s, u64 count, u64 *ticks)
 {
 	struct guest_cpu *cpu = s->vcpu->guest;
@@ -532,14 +544,18 @@ static int timed_loop(struct session *s, u64 count, u64 *ticks)
 		cpu->loop_count = count;
 		vcpu_start(s->vcpu, guest_timed_loop);
 		if (!vcpu_wait(s->vcpu))
-			return command_error(s, "%s", s->vm->failed[0] ? s->vm->failed : "interrupted");
+			return command_error(s, "%s",
+					     s->vm->failed[0] ? s->vm->failed : "interrupted");
 		if (cpu->loop_ticks < *ticks)
 			*ticks = cpu->loop_ticks;
 	}
 	return 0;
 }
 
-/* What one hcall costs, the guest's loop of 12 instructions included: N rounds less N / 2 rounds, starting up left out. */
+/*
+ * What one hcall costs, the guest's loop of 12 instructions included: N rounds less N / 2 rounds,
+ * starting up left out.
+ */
 static int cmd_time(struct session *s, int argc, char **argv)
 {
 	struct guest_cpu *cpu = s->vcpu->guest;
@@ -557,7 +573,8 @@ static int cmd_time(struct session *s, int argc, char **argv)
 	*op = make_op(a[3], a[4], a[5], a[6], a[7]);
 	if (timed_loop(s, a[0], &ticks) || timed_loop(s, a[0] / 2, &half))
 		return -1;
-	ns = (double)(ticks - half) * 1e9 / (double)__ppc_get_timebase_freq() / (double)(a[0] - a[0] / 2);
+	ns = (double)(ticks - half) * 1e9 / (double)__ppc_get_timebase_freq() /
+	     (double)(a[0] - a[0] / 2);
 	fprintf(s->out, "time %s %.1f\n", argv[1], ns);
 	return 0;
 }
@@ -606,35 +623,49 @@ static const struct {
 	int (*fn)(struct session *s, int argc, char **argv);
 	const char *help;
 } commands[] = {
-	{ "create", 4, 4, cmd_create, "LIOBN SHIFT OFFSET ENTRIES   make a table (OFFSET in I/O pages)" },
+	{ "create", 4, 4, cmd_create,
+	  "LIOBN SHIFT OFFSET ENTRIES   make a table (OFFSET in I/O pages)" },
 	{ "close", 1, 1, cmd_close, "LIOBN   close its fd" },
-	{ "map", 2, 4, cmd_map, "LIOBN shared|private|ro [PAGE PAGES]   mmap it, in whole or in part" },
+	{ "map", 2, 4, cmd_map,
+	  "LIOBN shared|private|ro [PAGE PAGES]   mmap it, in whole or in part" },
 	{ "memslot", 3, 3, cmd_memslot, "SLOT GPA SIZE   memory beside slot 0 (SIZE 0: remove)" },
 	{ "caps", 0, 0, cmd_caps, "  print what KVM_CAP_SPAPR_TCE_FD says" },
 	{ "cpu", 1, 1, cmd_cpu, "N   the vCPU that issues what follows" },
 	{ "put", 3, 3, cmd_put, "LIOBN IOBA TCE   H_PUT_TCE" },
 	{ "get", 2, 2, cmd_get, "LIOBN IOBA   H_GET_TCE, prints the entry" },
 	{ "stuff", 4, 4, cmd_stuff, "LIOBN IOBA TCE COUNT   H_STUFF_TCE" },
-	{ "indirect", 5, 5, cmd_indirect, "LIOBN IOBA TCE STRIDE COUNT   H_PUT_TCE_INDIRECT of TCE, TCE + STRIDE, ..." },
+	{ "indirect", 5, 5, cmd_indirect,
+	  "LIOBN IOBA TCE STRIDE COUNT   H_PUT_TCE_INDIRECT of TCE, TCE + STRIDE, ..." },
 	{ "expect", 1, 2, cmd_expect, "RC [R4]   what the last hcall returned" },
-	{ "fill", 2, 5, cmd_fill, "LIOBN linear|alternating|poison|perms|random [INDEX COUNT [SEED]]   by H_PUT_TCE" },
+	{ "fill", 2, 5, cmd_fill,
+	  "LIOBN linear|alternating|poison|perms|random [INDEX COUNT [SEED]]   by H_PUT_TCE" },
 	{ "check", 0, 1, cmd_check, "[LIOBN]   the kernel's table is as the model of it" },
-	{ "poke", 3, 3, cmd_poke, "LIOBN INDEX TCE   write an entry behind the guest's and the model's back" },
-	{ "dirty", 2, 2, cmd_dirty, "LIOBN start|get|stop   its dirty log; get prints how many entries are in dirty groups" },
-	{ "load", 0, 1, cmd_load, "[LIOBN]   take what is in the kernel's table as right from now on" },
-	{ "random", 4, MAX_ARGS - 1, cmd_random, "SEED COUNT keep|punch LIOBN...   hcalls with good and bad arguments, each checked" },
-	{ "period", 1, 1, cmd_period, "TICKS   decrementer interrupts in what is started next (0: none)" },
+	{ "poke", 3, 3, cmd_poke,
+	  "LIOBN INDEX TCE   write an entry behind the guest's and the model's back" },
+	{ "dirty", 2, 2, cmd_dirty,
+	  "LIOBN start|get|stop   its dirty log; get prints how many entries are in dirty groups" },
+	{ "load", 0, 1, cmd_load,
+	  "[LIOBN]   take what is in the kernel's table as right from now on" },
+	{ "random", 4, MAX_ARGS - 1, cmd_random,
+	  "SEED COUNT keep|punch LIOBN...   hcalls with good and bad arguments, each checked" },
+	{ "period", 1, 1, cmd_period,
+	  "TICKS   decrementer interrupts in what is started next (0: none)" },
 	{ "mmio", 0, 0, cmd_mmio, "  the endless pattern also does MMIO loads and stores (HV)" },
-	{ "churn", 2, 1 + GUEST_MAX_TABLES, cmd_churn, "CHUNK LIOBN...   all vCPUs change these empty tables for ever, and check them" },
-	{ "race", 2, 1 + GUEST_MAX_TABLES, cmd_race, "UPDATES LIOBN...   so many updates by the guests while the host does all it can to empty tables" },
-	{ "leak", 1, 1, cmd_leak, "COUNT   create, use and close so many tables; memory must be as before" },
+	{ "churn", 2, 1 + GUEST_MAX_TABLES, cmd_churn,
+	  "CHUNK LIOBN...   all vCPUs change these empty tables for ever, and check them" },
+	{ "race", 2, 1 + GUEST_MAX_TABLES, cmd_race,
+	  "UPDATES LIOBN...   so many updates by the guests while the host does all it can to empty tables" },
+	{ "leak", 1, 1, cmd_leak,
+	  "COUNT   create, use and close so many tables; memory must be as before" },
 	{ "pause", 0, 0, cmd_pause, "  hold all vCPUs where they are" },
 	{ "resume", 0, 0, cmd_resume, "  let them run on" },
 	{ "stop", 0, 0, cmd_stop, "  end the endless pattern" },
 	{ "verify", 0, 0, cmd_verify, "  no update of the endless pattern was lost or done twice" },
 	{ "stats", 0, 0, cmd_stats, "  what each vCPU did so far" },
-	{ "list", 2, 2, cmd_list, "TCE STRIDE   fill the vCPU's TCE list, print its guest address" },
-	{ "time", 5, 9, cmd_time, "NAME N STRIDE MASK HCALL [R4 R5 R6 R7]   nanoseconds of that hcall, with r5 = (r5 + STRIDE) & MASK" },
+	{ "list", 2, 2, cmd_list,
+	  "TCE STRIDE   fill the vCPU's TCE list, print its guest address" },
+	{ "time", 5, 9, cmd_time,
+	  "NAME N STRIDE MASK HCALL [R4 R5 R6 R7]   nanoseconds of that hcall, with r5 = (r5 + STRIDE) & MASK" },
 	{ "sleep", 1, 1, cmd_sleep, "MS" },
 	{ "echo", 0, MAX_ARGS - 1, cmd_echo, "TEXT..." },
 	{ "quit", 0, 0, cmd_quit, "  end the VMM" },

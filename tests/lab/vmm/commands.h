@@ -27,7 +27,8 @@ int run_ops(struct session *s, struct guest_op *ops, u64 n);
 
 /* random.c */
 u64 random_next(u64 *state);
-int random_hcalls(struct session *s, u64 seed, u64 count, bool punched, struct table **tables, int n);
+int random_hcalls(struct session *s, u64 seed, u64 count, bool punched, struct table **tables,
+		  int n);
 
 /* race.c */
 int race(struct session *s, u64 updates, struct table **tables, int n);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * tce-file-test: a table fd is a file of host-endian u64s. Every rule of that file interface that api.rst states is
- * tried here, its errors first, on tables of several geometries. One line a check, for the lab's scenarios.
+ * tce-file-test: a table fd is a file of host-endian u64s. Every rule of that file interface that
+ * api.rst states is tried here, its errors first, on tables of several geometries. One line a
+ * check, for the lab's scenarios.
  */
 #include <endian.h>
 #include <errno.h>
@@ -32,8 +33,8 @@ static struct table *make(u64 liobn, u64 shift, u64 offset, u64 entries)
 	int err = table_create(vm, liobn, shift, offset, entries);
 
 	if (err)
-		die("KVM_CREATE_SPAPR_TCE_64(%#lx, %lu, %#lx, %lu): %s", liobn, shift, offset, entries,
-		    strerror(-err));
+		die("KVM_CREATE_SPAPR_TCE_64(%#lx, %lu, %#lx, %lu): %s", liobn, shift, offset,
+		    entries, strerror(-err));
 	return table_find(vm, liobn);
 }
 
@@ -84,7 +85,8 @@ static u64 allocated(const struct table *t)
 {
 	char value[64];
 
-	return fdinfo(t, "tce-allocated-pages", value, sizeof(value)) ? strtoul(value, NULL, 0) : (u64)-1;
+	return fdinfo(t, "tce-allocated-pages", value, sizeof(value)) ? strtoul(value, NULL, 0) :
+									(u64)-1;
 }
 
 static void pages_are(const struct table *t, u64 want, const char *name)
@@ -104,12 +106,15 @@ static void test_create(void)
 	gives(table_create(vm, 0x1001, 12, 0, 0), -EINVAL, "create: no entries is EINVAL");
 	gives(table_create(vm, 0x1001, 11, 0, 512), -EINVAL, "create: page shift 11 is EINVAL");
 	gives(table_create(vm, 0x1001, 35, 0, 512), -EINVAL, "create: page shift 35 is EINVAL");
-	gives(table_create(vm, 0x1001, 12, (u64)-1, 2), -EINVAL, "create: a window that wraps is EINVAL");
-	gives(table_create(vm, 0x1001, 12, 1UL << 52, 1), -EINVAL, "create: a window past the bus is EINVAL");
+	gives(table_create(vm, 0x1001, 12, (u64)-1, 2), -EINVAL,
+	      "create: a window that wraps is EINVAL");
+	gives(table_create(vm, 0x1001, 12, 1UL << 52, 1), -EINVAL,
+	      "create: a window past the bus is EINVAL");
 	gives(table_create(vm, 0x1000, 12, 0, 512), -EBUSY, "create: a LIOBN in use is EBUSY");
 	table_close(t);
 	t = make(0x1000, 12, 0, 512);
-	check(at(t, 0) == 0, "create: a closed table's LIOBN can be used again", "it holds %#lx", at(t, 0));
+	check(at(t, 0) == 0, "create: a closed table's LIOBN can be used again", "it holds %#lx",
+	      at(t, 0));
 	table_close(t);
 }
 
@@ -132,29 +137,33 @@ static void test_identity(void)
 		char liobn[32], shift[32], entries[32];
 		ssize_t n;
 
-		t = make(geometry[i].liobn, geometry[i].shift, geometry[i].offset, geometry[i].entries);
+		t = make(geometry[i].liobn, geometry[i].shift, geometry[i].offset,
+			 geometry[i].entries);
 		snprintf(liobn, sizeof(liobn), "0x%lx", t->liobn);
 		snprintf(shift, sizeof(shift), "%lu", t->page_shift);
 		snprintf(entries, sizeof(entries), "%lu", t->entries);
 		fdinfo_is(t, "tce-liobn", liobn, "fdinfo: LIOBN");
 		fdinfo_is(t, "tce-page-shift", shift, "fdinfo: page shift");
-		fdinfo_is(t, "tce-bus-offset", geometry[i].bus_offset, "fdinfo: bus offset in bytes");
+		fdinfo_is(t, "tce-bus-offset", geometry[i].bus_offset,
+			  "fdinfo: bus offset in bytes");
 		fdinfo_is(t, "tce-entries", entries, "fdinfo: entries");
 		fdinfo_is(t, "tce-allocated-pages", "0", "fdinfo: a new table has no page");
 		fdinfo_is(t, "tce-hw-tables", "0", "fdinfo: no hardware table");
 
 		fstat(t->fd, &st[i]);
 		check(S_ISREG(st[i].st_mode) && (u64)st[i].st_size == t->entries * 8,
-		      "stat: a regular file of 8 bytes an entry", "mode %#o, size %ld", st[i].st_mode,
-		      (long)st[i].st_size);
+		      "stat: a regular file of 8 bytes an entry", "mode %#o, size %ld",
+		      st[i].st_mode, (long)st[i].st_size);
 		snprintf(path, sizeof(path), "/proc/self/fd/%d", t->fd);
 		n = readlink(path, link, sizeof(link) - 1);
 		link[n < 0 ? 0 : n] = '\0';
 		snprintf(want, sizeof(want), "anon_inode:kvm-tce:%lx", t->liobn);
-		check(!strcmp(link, want), "link: names the table by its LIOBN", "%s, not %s", link, want);
+		check(!strcmp(link, want), "link: names the table by its LIOBN", "%s, not %s", link,
+		      want);
 		fails(open(path, O_RDWR), ENXIO, "link: opens no second file of the table");
 	}
-	check(st[0].st_ino != st[1].st_ino && st[1].st_ino != st[2].st_ino && st[0].st_ino != st[3].st_ino,
+	check(st[0].st_ino != st[1].st_ino && st[1].st_ino != st[2].st_ino &&
+		      st[0].st_ino != st[3].st_ino,
 	      "stat: each table has an inode of its own", "%lu %lu %lu %lu", (u64)st[0].st_ino,
 	      (u64)st[1].st_ino, (u64)st[2].st_ino, (u64)st[3].st_ino);
 
@@ -172,7 +181,8 @@ static void test_identity(void)
 			if (strstr(line, want) && sscanf(line, "%*s %*s %*s %*s %lu", &inode) == 1)
 				found |= inode == st[i].st_ino;
 		fclose(f);
-		check(found, "maps: a mapping names its table, with its inode", "no line with %s", want);
+		check(found, "maps: a mapping names its table, with its inode", "no line with %s",
+		      want);
 	}
 	for (int i = 0; i < 4; i++)
 		table_close(table_find(vm, geometry[i].liobn));
@@ -183,7 +193,8 @@ static void test_read_write(void)
 	u64 n = page_entries + 809;			/* does not end on a host page */
 	struct table *t = make(0x2000, 12, 0x10, n);
 	u64 buf[8], zero[8] = { 0 }, good[3];
-	char *bad_half = mmap(NULL, 2 * page_entries * 8, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *bad_half = mmap(NULL, 2 * page_entries * 8, PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	char *edge = bad_half + page_entries * 8;
 
 	memset(buf, 0xa5, sizeof(buf));
@@ -193,7 +204,8 @@ static void test_read_write(void)
 
 	fails(pread(t->fd, buf, 8, 4), EINVAL, "read: at a position that is no entry's is EINVAL");
 	fails(pread(t->fd, buf, 12, 0), EINVAL, "read: of half an entry is EINVAL");
-	fails(pwrite(t->fd, buf, 8, 4), EINVAL, "write: at a position that is no entry's is EINVAL");
+	fails(pwrite(t->fd, buf, 8, 4), EINVAL,
+	      "write: at a position that is no entry's is EINVAL");
 	fails(pwrite(t->fd, buf, 12, 0), EINVAL, "write: of half an entry is EINVAL");
 	fails(pread(t->fd, buf, 8, -8), EINVAL, "read: at a negative position is EINVAL");
 	lseek(t->fd, 4, SEEK_SET);
@@ -209,14 +221,15 @@ static void test_read_write(void)
 	fails(pread(t->fd, nowhere, 8, 0), EFAULT, "read: to a bad address is EFAULT");
 	fails(pwrite(t->fd, nowhere, 8, 0), EFAULT, "write: from a bad address is EFAULT");
 
-	gives(put(t, n - 1, MAPPED(0x3000)), 8, "write: the last entry of a window that ends inside a page");
+	gives(put(t, n - 1, MAPPED(0x3000)), 8,
+	      "write: the last entry of a window that ends inside a page");
 	check(at(t, n - 1) == MAPPED(0x3000), "write: ... is there", "%#lx", at(t, n - 1));
 	pages_are(t, 1, "write: allocates one page");
 	for (u64 perms = 0; perms < 4; perms++)
 		put(t, perms, 0x5000 | perms);
 	for (u64 perms = 0; perms < 4; perms++)
-		check(at(t, perms) == (0x5000 | perms), "write: all permission bits survive", "%#lx for %lu",
-		      at(t, perms), perms);
+		check(at(t, perms) == (0x5000 | perms), "write: all permission bits survive",
+		      "%#lx for %lu", at(t, perms), perms);
 	gives(put(t, 4, POISON), 8, "write: poison is legal");
 	check(at(t, 4) == POISON, "write: poison is kept", "%#lx", at(t, 4));
 	gives(put(t, 4, 0), 8, "write: zero clears");
@@ -225,7 +238,8 @@ static void test_read_write(void)
 	put(t, 10, POISON);
 	fails(put(t, 10, MAPPED(OUTSIDE)), EINVAL, "write: an address outside memory is EINVAL");
 	fails(put(t, 10, MAPPED(0x800)), EINVAL, "write: an address inside an I/O page is EINVAL");
-	fails(put(t, 10, MAPPED(vm->mem_size)), EINVAL, "write: the address just after memory is EINVAL");
+	fails(put(t, 10, MAPPED(vm->mem_size)), EINVAL,
+	      "write: the address just after memory is EINVAL");
 	check(at(t, 10) == POISON, "write: a refused entry leaves the old one", "%#lx", at(t, 10));
 	good[0] = MAPPED(0x1000);
 	good[1] = MAPPED(OUTSIDE);
@@ -233,17 +247,19 @@ static void test_read_write(void)
 	put(t, 22, POISON);
 	gives(pwrite(t->fd, good, 24, 20 * 8), 8, "write: stops before the first bad entry");
 	check(at(t, 20) == good[0] && at(t, 21) == 0 && at(t, 22) == POISON,
-	      "write: ... with the ones before it stored and nothing after it", "%#lx %#lx %#lx", at(t, 20),
-	      at(t, 21), at(t, 22));
+	      "write: ... with the ones before it stored and nothing after it", "%#lx %#lx %#lx",
+	      at(t, 20), at(t, 21), at(t, 22));
 
 	if (munmap(edge, page_entries * 8))
 		die("munmap: %s", strerror(errno));
 	memcpy(edge - 16, good, 8);
 	memcpy(edge - 8, &good[2], 8);
-	gives(pwrite(t->fd, edge - 16, 32, 30 * 8), 16, "write: a fault in the middle gives a short count");
+	gives(pwrite(t->fd, edge - 16, 32, 30 * 8), 16,
+	      "write: a fault in the middle gives a short count");
 	check(at(t, 30) == good[0] && at(t, 31) == good[2] && at(t, 32) == 0,
 	      "write: ... of whole entries", "%#lx %#lx %#lx", at(t, 30), at(t, 31), at(t, 32));
-	gives(pread(t->fd, edge - 16, 32, 30 * 8), 16, "read: a fault in the middle gives a short count");
+	gives(pread(t->fd, edge - 16, 32, 30 * 8), 16,
+	      "read: a fault in the middle gives a short count");
 	gives(pread(t->fd, edge - 12, 16, 30 * 8), 8, "read: ... of whole entries");
 	munmap(bad_half, page_entries * 8);
 
@@ -252,7 +268,7 @@ static void test_read_write(void)
 	gives(lseek(t->fd, 0, SEEK_CUR), 32 * 8, "read: moves the position by what was read");
 	gives(write(t->fd, good, 8), 8, "write: at the file position");
 	check(at(t, 32) == good[0], "write: ... is there", "%#lx", at(t, 32));
-	gives(writev(t->fd, (struct iovec []){ { &good[0], 8 }, { &good[2], 8 } }, 2), 16, "writev");
+	gives(writev(t->fd, (struct iovec[]){ { &good[0], 8 }, { &good[2], 8 } }, 2), 16, "writev");
 	check(at(t, 34) == good[2], "writev: gathers", "%#lx", at(t, 34));
 	fails(ftruncate(t->fd, 8), EINVAL, "ftruncate is refused");
 	fails(fchmod(t->fd, 0777), EINVAL, "fchmod is refused");
@@ -272,8 +288,10 @@ static void test_seek(void)
 	gives(lseek(t->fd, 0, SEEK_DATA), page, "SEEK_DATA: finds the first allocated page");
 	gives(lseek(t->fd, page + 80, SEEK_DATA), page + 80, "SEEK_DATA: inside data stays");
 	gives(lseek(t->fd, page, SEEK_HOLE), 2 * page, "SEEK_HOLE: finds the end of a page");
-	gives(lseek(t->fd, 2 * page, SEEK_DATA), 4 * page, "SEEK_DATA: the last page of a window that ends inside it");
-	gives(lseek(t->fd, 4 * page, SEEK_HOLE), (off_t)(n * 8), "SEEK_HOLE: the file's end is a hole");
+	gives(lseek(t->fd, 2 * page, SEEK_DATA), 4 * page,
+	      "SEEK_DATA: the last page of a window that ends inside it");
+	gives(lseek(t->fd, 4 * page, SEEK_HOLE), (off_t)(n * 8),
+	      "SEEK_HOLE: the file's end is a hole");
 	fails(lseek(t->fd, (off_t)(n * 8), SEEK_DATA), ENXIO, "SEEK_DATA: at the end is ENXIO");
 	fails(lseek(t->fd, (off_t)(n * 8), SEEK_HOLE), ENXIO, "SEEK_HOLE: at the end is ENXIO");
 	fails(lseek(t->fd, -8, SEEK_DATA), ENXIO, "SEEK_DATA: before the start is ENXIO");
@@ -287,7 +305,8 @@ static void test_seek(void)
 
 static long punch(const struct table *t, u64 index, u64 n)
 {
-	return fallocate(t->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)(index * 8), (off_t)(n * 8));
+	return fallocate(t->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)(index * 8),
+			 (off_t)(n * 8));
 }
 
 static void test_punch(void)
@@ -298,9 +317,12 @@ static void test_punch(void)
 	volatile u64 *map;
 
 	fails(fallocate(t->fd, 0, 0, 8), EOPNOTSUPP, "fallocate: allocating is EOPNOTSUPP");
-	fails(fallocate(t->fd, FALLOC_FL_ZERO_RANGE, 0, 8), EOPNOTSUPP, "fallocate: ZERO_RANGE is EOPNOTSUPP");
-	fails(fallocate(t->fd, FALLOC_FL_COLLAPSE_RANGE, 0, 8), EOPNOTSUPP, "fallocate: COLLAPSE_RANGE is EOPNOTSUPP");
-	fails(fallocate(t->fd, hole, 4, 8), EINVAL, "punch: at a position that is no entry's is EINVAL");
+	fails(fallocate(t->fd, FALLOC_FL_ZERO_RANGE, 0, 8), EOPNOTSUPP,
+	      "fallocate: ZERO_RANGE is EOPNOTSUPP");
+	fails(fallocate(t->fd, FALLOC_FL_COLLAPSE_RANGE, 0, 8), EOPNOTSUPP,
+	      "fallocate: COLLAPSE_RANGE is EOPNOTSUPP");
+	fails(fallocate(t->fd, hole, 4, 8), EINVAL,
+	      "punch: at a position that is no entry's is EINVAL");
 	fails(fallocate(t->fd, hole, 0, 12), EINVAL, "punch: of half an entry is EINVAL");
 	fails(fallocate(t->fd, hole, 0, 0), EINVAL, "punch: of nothing is EINVAL");
 	gives(punch(t, 0, n), 0, "punch: an empty table");
@@ -310,12 +332,14 @@ static void test_punch(void)
 	pages_are(t, 4, "punch: the table is full");
 	gives(punch(t, 10, 5), 0, "punch: some entries of a page");
 	check(at(t, 9) == 10 << 2 && !at(t, 10) && !at(t, 14) && at(t, 15) == 16 << 2,
-	      "punch: clears these and no others", "%#lx %#lx %#lx %#lx", at(t, 9), at(t, 10), at(t, 14), at(t, 15));
+	      "punch: clears these and no others", "%#lx %#lx %#lx %#lx", at(t, 9), at(t, 10),
+	      at(t, 14), at(t, 15));
 	pages_are(t, 4, "punch: a page that still has entries stays");
 	gives(punch(t, page_entries - 1, page_entries + 2), 0, "punch: across pages");
 	check(at(t, page_entries - 2) && !at(t, page_entries - 1) && !at(t, page_entries) &&
-	      !at(t, 2 * page_entries) && at(t, 2 * page_entries + 1),
-	      "punch: ends where it was told", "%#lx %#lx", at(t, page_entries - 2), at(t, 2 * page_entries + 1));
+		      !at(t, 2 * page_entries) && at(t, 2 * page_entries + 1),
+	      "punch: ends where it was told", "%#lx %#lx", at(t, page_entries - 2),
+	      at(t, 2 * page_entries + 1));
 	pages_are(t, 3, "punch: frees the page in the middle");
 	gives(punch(t, 3 * page_entries, 100), 0, "punch: the last, partial page as a whole");
 	pages_are(t, 2, "punch: ... frees it");
@@ -341,11 +365,15 @@ static void test_mmap(void)
 	u64 n = page_entries + 1;
 	struct table *t = make(0x2003, 12, 0, n);
 
-	gives(table_map(t, PROT_READ, MAP_SHARED, 0, 2), 0, "mmap: the table, its last page in part");
-	gives(table_map(t, PROT_READ, MAP_SHARED, 0, 3), -EINVAL, "mmap: more than the table is EINVAL");
-	gives(table_map(t, PROT_READ, MAP_SHARED, 2, 1), -EINVAL, "mmap: after the table is EINVAL");
+	gives(table_map(t, PROT_READ, MAP_SHARED, 0, 2), 0,
+	      "mmap: the table, its last page in part");
+	gives(table_map(t, PROT_READ, MAP_SHARED, 0, 3), -EINVAL,
+	      "mmap: more than the table is EINVAL");
+	gives(table_map(t, PROT_READ, MAP_SHARED, 2, 1), -EINVAL,
+	      "mmap: after the table is EINVAL");
 	gives(table_map(t, PROT_READ, MAP_SHARED, 1, 1), 0, "mmap: its second page");
-	gives(table_map(t, PROT_READ, MAP_SHARED, 1UL << 30, 1), -EINVAL, "mmap: far after the table is EINVAL");
+	gives(table_map(t, PROT_READ, MAP_SHARED, 1UL << 30, 1), -EINVAL,
+	      "mmap: far after the table is EINVAL");
 	gives(table_map(t, PROT_READ | PROT_WRITE, MAP_PRIVATE, 0, 1), 0, "mmap: private");
 	table_close(t);
 }
@@ -366,8 +394,10 @@ static void test_sparse(void)
 		for (u64 j = 0; j < words; j++)
 			bits |= i + j == n - 1 || i + j == n / 2 ? 0 : buf[j];
 	}
-	check(i == n && !bits, "2^26 entries: all of it can be read", "up to %lu, bits %#lx", i, bits);
-	check(buf[words - 1] == MAPPED(0x7000), "2^26 entries: ... the last one too", "%#lx", buf[words - 1]);
+	check(i == n && !bits, "2^26 entries: all of it can be read", "up to %lu, bits %#lx", i,
+	      bits);
+	check(buf[words - 1] == MAPPED(0x7000), "2^26 entries: ... the last one too", "%#lx",
+	      buf[words - 1]);
 	pages_are(t, 2, "2^26 entries: reading 512 MiB allocates nothing");
 	gives(punch(t, 0, n), 0, "2^26 entries: punched out at once");
 	pages_are(t, 0, "2^26 entries: nothing is left");
@@ -385,19 +415,24 @@ static void test_page_shifts(void)
 
 		if (page <= vm->mem_size / 2) {
 			gives(put(t, 99, MAPPED(page)), 8, "page shift: an entry that maps memory");
-			check(at(t, 99) == MAPPED(page), "page shift: ... is there", "%#lx at shift %lu", at(t, 99), shift);
+			check(at(t, 99) == MAPPED(page), "page shift: ... is there",
+			      "%#lx at shift %lu", at(t, 99), shift);
 		}
-		fails(put(t, 1, MAPPED(page / 2)), EINVAL, "page shift: half an I/O page is EINVAL");
-		fails(put(t, 1, MAPPED(page > vm->mem_size ? page : vm->mem_size)), EINVAL, "page shift: outside memory is EINVAL");
+		fails(put(t, 1, MAPPED(page / 2)), EINVAL,
+		      "page shift: half an I/O page is EINVAL");
+		fails(put(t, 1, MAPPED(page > vm->mem_size ? page : vm->mem_size)), EINVAL,
+		      "page shift: outside memory is EINVAL");
 		gives(put(t, 1, POISON), 8, "page shift: poison");
-		check(at(t, 1) == POISON, "page shift: ... is there", "%#lx at shift %lu", at(t, 1), shift);
+		check(at(t, 1) == POISON, "page shift: ... is there", "%#lx at shift %lu", at(t, 1),
+		      shift);
 		table_close(t);
 	}
 }
 
 static struct guest_op guest(u64 nr, const struct table *t, u64 index, u64 tce, u64 count)
 {
-	struct guest_op op = { .in = { nr, t->liobn, (t->offset + index) << t->page_shift, tce, count } };
+	struct guest_op op = { .in = { nr, t->liobn, (t->offset + index) << t->page_shift, tce,
+				       count } };
 
 	if (!vcpu_run_ops(&vm->vcpu[0], &op, 1))
 		die("the guest: %s", vm->failed);
@@ -411,19 +446,20 @@ static void test_guest(void)
 
 	put(t, 3, MAPPED(0x9000));
 	op = guest(H_GET_TCE, t, 3, 0, 0);
-	check(op.out[0] == H_SUCCESS && op.out[1] == MAPPED(0x9000), "guest: H_GET_TCE sees what was written",
-	      "r3 %#lx, r4 %#lx", op.out[0], op.out[1]);
+	check(op.out[0] == H_SUCCESS && op.out[1] == MAPPED(0x9000),
+	      "guest: H_GET_TCE sees what was written", "r3 %#lx, r4 %#lx", op.out[0], op.out[1]);
 	guest(H_PUT_TCE, t, page_entries + 8, MAPPED(0xb000), 0);
 	check(at(t, page_entries + 8) == MAPPED(0xb000), "guest: H_PUT_TCE is seen by read", "%#lx",
 	      at(t, page_entries + 8));
 	guest(H_STUFF_TCE, t, page_entries - 2, POISON, 4);
-	check(at(t, page_entries - 3) == 0 && at(t, page_entries - 2) == POISON && at(t, page_entries + 1) == POISON &&
-	      at(t, page_entries + 2) == 0, "guest: H_STUFF_TCE across pages is seen by read", "%#lx %#lx",
+	check(at(t, page_entries - 3) == 0 && at(t, page_entries - 2) == POISON &&
+		      at(t, page_entries + 1) == POISON && at(t, page_entries + 2) == 0,
+	      "guest: H_STUFF_TCE across pages is seen by read", "%#lx %#lx",
 	      at(t, page_entries - 2), at(t, page_entries + 1));
 	punch(t, 0, t->entries);
 	op = guest(H_GET_TCE, t, 3, 0, 0);
-	check(op.out[0] == H_SUCCESS && op.out[1] == 0, "guest: H_GET_TCE sees a hole", "r3 %#lx, r4 %#lx", op.out[0],
-	      op.out[1]);
+	check(op.out[0] == H_SUCCESS && op.out[1] == 0, "guest: H_GET_TCE sees a hole",
+	      "r3 %#lx, r4 %#lx", op.out[0], op.out[1]);
 	table_close(t);
 }
 
@@ -441,16 +477,20 @@ static void test_dirty_log(void)
 	u64 n = 32768 + 1000, bitmap[2], list[3] = { MAPPED(0), MAPPED(0x1000), MAPPED(OUTSIDE) };
 	struct table *t = make(0x2007, 12, 0x40, n);
 
-	fails(dirty_ioctl(t, 0, n, bitmap, 0), ENOENT, "dirty log: fetching it while it is off is ENOENT");
-	fails(ioctl(t->fd, KVM_SPAPR_TCE_STOP_DIRTY_LOG), ENOENT, "dirty log: stopping it while it is off is ENOENT");
+	fails(dirty_ioctl(t, 0, n, bitmap, 0), ENOENT,
+	      "dirty log: fetching it while it is off is ENOENT");
+	fails(ioctl(t->fd, KVM_SPAPR_TCE_STOP_DIRTY_LOG), ENOENT,
+	      "dirty log: stopping it while it is off is ENOENT");
 	fdinfo_is(t, "tce-dirty-log", "off", "dirty log: fdinfo says off");
 	put(t, 5, POISON);
 	gives(ioctl(t->fd, KVM_SPAPR_TCE_START_DIRTY_LOG), 0, "dirty log: start");
 	fdinfo_is(t, "tce-dirty-log", "on", "dirty log: fdinfo says on");
-	fails(ioctl(t->fd, KVM_SPAPR_TCE_START_DIRTY_LOG), EBUSY, "dirty log: starting it twice is EBUSY");
+	fails(ioctl(t->fd, KVM_SPAPR_TCE_START_DIRTY_LOG), EBUSY,
+	      "dirty log: starting it twice is EBUSY");
 	memset(bitmap, 0xff, sizeof(bitmap));
 	gives(dirty_ioctl(t, 0, n, bitmap, 0), 0, "dirty log: fetch");
-	check(!bitmap[0] && !bitmap[1], "dirty log: begins empty", "%#lx %#lx", bitmap[0], bitmap[1]);
+	check(!bitmap[0] && !bitmap[1], "dirty log: begins empty", "%#lx %#lx", bitmap[0],
+	      bitmap[1]);
 
 	put(t, 512, POISON);
 	put(t, n - 1, POISON);
@@ -463,39 +503,49 @@ static void test_dirty_log(void)
 	dirty_ioctl(t, 0, n, bitmap, 0);
 	check(bitmap[0] & 1UL << 1, "dirty log: write is logged", "%#lx", bitmap[0]);
 	check(bitmap[0] & 1UL << 2, "dirty log: H_PUT_TCE is logged", "%#lx", bitmap[0]);
-	check(bitmap[1] == 1UL << (n / 512 % 64), "dirty log: the last group of a window that ends inside it",
-	      "%#lx", bitmap[1]);
-	check((bitmap[0] & 3UL << 29) == 3UL << 29, "dirty log: H_PUT_TCE_INDIRECT across groups is logged", "%#lx",
-	      bitmap[0]);
-	check(bitmap[0] & 1UL << 40, "dirty log: a write that stops at a bad entry is logged", "%#lx", bitmap[0]);
-	check(!(bitmap[0] & (1UL << 0 | 1UL << 3 | 1UL << 31 | 1UL << 63)), "dirty log: the neighbours are not", "%#lx",
-	      bitmap[0]);
+	check(bitmap[1] == 1UL << (n / 512 % 64),
+	      "dirty log: the last group of a window that ends inside it", "%#lx", bitmap[1]);
+	check((bitmap[0] & 3UL << 29) == 3UL << 29,
+	      "dirty log: H_PUT_TCE_INDIRECT across groups is logged", "%#lx", bitmap[0]);
+	check(bitmap[0] & 1UL << 40, "dirty log: a write that stops at a bad entry is logged",
+	      "%#lx", bitmap[0]);
+	check(!(bitmap[0] & (1UL << 0 | 1UL << 3 | 1UL << 31 | 1UL << 63)),
+	      "dirty log: the neighbours are not", "%#lx", bitmap[0]);
 	memset(bitmap, 0xff, sizeof(bitmap));
 	dirty_ioctl(t, 0, n, bitmap, 0);
-	check(!bitmap[0] && !bitmap[1], "dirty log: a fetch clears", "%#lx %#lx", bitmap[0], bitmap[1]);
+	check(!bitmap[0] && !bitmap[1], "dirty log: a fetch clears", "%#lx %#lx", bitmap[0],
+	      bitmap[1]);
 
 	put(t, 7, 0);
 	put(t, 5, 0);
 	guest(H_STUFF_TCE, t, 512, 0, 1);
 	put(t, 32768, POISON);
 	fails(dirty_ioctl(t, 0, n, nowhere, 0), EFAULT, "dirty log: a bad address is EFAULT");
-	fails(dirty_ioctl(t, 0, n, (char *)bitmap + 4, 0), EINVAL, "dirty log: an address that is not aligned is EINVAL");
+	fails(dirty_ioctl(t, 0, n, (char *)bitmap + 4, 0), EINVAL,
+	      "dirty log: an address that is not aligned is EINVAL");
 	fails(dirty_ioctl(t, 0, n, bitmap, 1), EINVAL, "dirty log: unknown flags are EINVAL");
-	fails(dirty_ioctl(t, 512, n - 512, bitmap, 0), EINVAL, "dirty log: a start inside a word is EINVAL");
-	fails(dirty_ioctl(t, 0, 512, bitmap, 0), EINVAL, "dirty log: an end inside a word is EINVAL");
-	fails(dirty_ioctl(t, 0, n + 32768, bitmap, 0), EINVAL, "dirty log: past the table is EINVAL");
-	fails(dirty_ioctl(t, 1UL << 63, 1UL << 63, bitmap, 0), EINVAL, "dirty log: a range that wraps is EINVAL");
-	gives(dirty_ioctl(t, 32768, n - 32768, bitmap, 0), 0, "dirty log: fetch the second word alone");
+	fails(dirty_ioctl(t, 512, n - 512, bitmap, 0), EINVAL,
+	      "dirty log: a start inside a word is EINVAL");
+	fails(dirty_ioctl(t, 0, 512, bitmap, 0), EINVAL,
+	      "dirty log: an end inside a word is EINVAL");
+	fails(dirty_ioctl(t, 0, n + 32768, bitmap, 0), EINVAL,
+	      "dirty log: past the table is EINVAL");
+	fails(dirty_ioctl(t, 1UL << 63, 1UL << 63, bitmap, 0), EINVAL,
+	      "dirty log: a range that wraps is EINVAL");
+	gives(dirty_ioctl(t, 32768, n - 32768, bitmap, 0), 0,
+	      "dirty log: fetch the second word alone");
 	check(bitmap[0] == 1, "dirty log: ... which has its update", "%#lx", bitmap[0]);
 	gives(dirty_ioctl(t, 0, 32768, bitmap, 0), 0, "dirty log: fetch the first word alone");
-	check(bitmap[0] == 3, "dirty log: errors and the other word's fetch lost nothing", "%#lx", bitmap[0]);
+	check(bitmap[0] == 3, "dirty log: errors and the other word's fetch lost nothing", "%#lx",
+	      bitmap[0]);
 
 	put(t, 0, POISON);
 	gives(ioctl(t->fd, KVM_SPAPR_TCE_STOP_DIRTY_LOG), 0, "dirty log: stop");
 	fails(dirty_ioctl(t, 0, n, bitmap, 0), ENOENT, "dirty log: stopped is off");
 	ioctl(t->fd, KVM_SPAPR_TCE_START_DIRTY_LOG);
 	dirty_ioctl(t, 0, n, bitmap, 0);
-	check(!bitmap[0] && !bitmap[1], "dirty log: starts empty again", "%#lx %#lx", bitmap[0], bitmap[1]);
+	check(!bitmap[0] && !bitmap[1], "dirty log: starts empty again", "%#lx %#lx", bitmap[0],
+	      bitmap[1]);
 	table_close(t);
 }
 
@@ -523,10 +573,12 @@ int main(void)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	vm = vm_create(&opt);
 	caps = ioctl(vm->fd, KVM_CHECK_EXTENSION, KVM_CAP_SPAPR_TCE_FD);
-	check(caps & KVM_SPAPR_TCE_FD_FILE, "capability: the VM says that table fds are files", "%#lx", caps);
+	check(caps & KVM_SPAPR_TCE_FD_FILE, "capability: the VM says that table fds are files",
+	      "%#lx", caps);
 	gives(ioctl(vm->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_SPAPR_TCE_FD), caps,
 	      "capability: /dev/kvm says the same");
-	check(caps & KVM_SPAPR_TCE_FD_DIRTY_LOG, "capability: the dirty log is there", "%#lx", caps);
+	check(caps & KVM_SPAPR_TCE_FD_DIRTY_LOG, "capability: the dirty log is there", "%#lx",
+	      caps);
 	test_create();
 	test_identity();
 	test_read_write();

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * The code inside the guest: a list of hcalls, a timed loop of one hcall, and a pattern that
- * changes the TCE tables for ever and checks itself. It runs in real mode (MSR[IR,DR] = 0), one copy
- * for each vCPU, without a library; the VMM copies the section guest_code to GUEST_CODE, so nothing
- * here may refer to data (no globals, no strings, no jump tables).
+ * changes the TCE tables for ever and checks itself. It runs in real mode (MSR[IR,DR] = 0), one
+ * copy for each vCPU, without a library; the VMM copies the section guest_code to GUEST_CODE, so
+ * nothing here may refer to data (no globals, no strings, no jump tables).
  */
 #include <stdbool.h>
 
@@ -183,17 +183,19 @@ GUEST_INLINE void put_chunk(struct guest_churn *t, u64 n)
 }
 
 /*
- * KVM maps memory for an HPT guest in real mode (the VRMA), and nothing else: enter the page of the MMIO registers
- * into the hashed page table. The VRMA's VSID and page size are KVM's choice (book3s_64_mmu_hv.c). Where another
- * vCPU was first, the place is taken.
+ * KVM maps memory for an HPT guest in real mode (the VRMA), and nothing else: enter the page of the
+ * MMIO registers into the hashed page table. The VRMA's VSID and page size are KVM's choice
+ * (book3s_64_mmu_hv.c). Where another vCPU was first, the place is taken.
  */
 GUEST_INLINE void map_mmio(struct guest_cpu *cpu)
 {
 	const u64 vsid = 0x1ffffff, page = GUEST_MMIO >> 16;
 	u64 hash = (page ^ vsid ^ (vsid << 25)) & ((1UL << (HPT_ORDER - 7)) - 1);
-	u64 v = 1UL << 62 | vsid << 24 | (page & ~0x7fUL) | 0x10 | 4 | 1;	/* 1 TiB segment, AVA, bolted, large, valid */
-	u64 r = GUEST_MMIO | 0x1000 | 0x180 | 0x28 | 2;			/* 64 KiB, R, C, inhibited and guarded, RW */
-	const u64 exact = 1UL << (63 - 24);				/* this entry of the group, and no other */
+	/* a 1 TiB segment, the page's address, bolted, large, valid */
+	u64 v = 1UL << 62 | vsid << 24 | (page & ~0x7fUL) | 0x10 | 4 | 1;
+	/* 64 KiB, referenced, changed, inhibited and guarded, read and write */
+	u64 r = GUEST_MMIO | 0x1000 | 0x180 | 0x28 | 2;
+	const u64 exact = 1UL << (63 - 24); /* this entry of the group, and no other */
 	struct hcall_result res = hcall(H_ENTER, exact, hash << 3, v, r, 0);
 
 	if (res.r3 != H_SUCCESS && res.r3 != H_PTEG_FULL)
@@ -229,7 +231,10 @@ GUEST void guest_churn(struct guest_cpu *cpu)
 				write_chunk(cpu, t, kind, n);
 		}
 		if (cpu->mmio) {
-			/* the device counts its loads: a value twice or skipped is an exit done twice or lost */
+			/*
+			 * the device counts its loads: a value twice or skipped is an exit done
+			 * twice or lost
+			 */
 			u64 got = *(volatile u64 *)GUEST_MMIO;
 
 			if (got != cpu->mmio)

@@ -54,7 +54,9 @@
 #define GUEST_MAX_CPUS		8
 #define GUEST_RAM_MIN		(16UL << 20)
 
-/* Where the guest finds the VMM's MMIO counter: far above any memory slot, and in the VRMA's 1 TiB */
+/*
+ * Where the guest finds the VMM's MMIO counter: far above any memory slot, and in the VRMA's 1 TiB
+ */
 #define GUEST_MMIO		0x8000000000UL
 
 #define HPT_ORDER		18	/* 256 KiB: 2,048 groups, plenty for a real-mode guest */

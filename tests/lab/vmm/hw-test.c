@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * tce-hw-test: a PCI device with DMA (QEMU's edu) is given to the guest through VFIO, so that its TCE table has
- * a hardware table in the host. DMA through an entry that is in the table must move data, DMA through
- * one that is not must not, whichever way the entry came or went.
+ * tce-hw-test: a PCI device with DMA (QEMU's edu) is given to the guest through VFIO, so that its
+ * TCE table has a hardware table in the host. DMA through an entry that is in the table must move
+ * data, DMA through one that is not must not, whichever way the entry came or went.
  */
 #include <dirent.h>
 #include <endian.h>
@@ -47,7 +47,10 @@ static void need(bool good, const char *what)
 		die("%s: %s", what, strerror(errno));
 }
 
-/* QEMU gives the device the byte order of the target's name, which for ppc64 is big, whatever the host runs in. */
+/*
+ * QEMU gives the device the byte order of the target's name, which for ppc64 is big, whatever the
+ * host runs in.
+ */
 static u64 edu_read(u64 reg)
 {
 	return be64toh(*(volatile u64 *)((u64)bar + reg));
@@ -98,7 +101,10 @@ static bool holds(u64 gpa, u64 first)
 
 static u64 pattern = 0x1000000;
 
-/* What is at `gpa` gets into the device through bus address `ioba`. `out` is a good bus address of `out_gpa`. */
+/*
+ * What is at `gpa` gets into the device through bus address `ioba`. `out` is a good bus address of
+ * `out_gpa`.
+ */
 static bool reads_through(u64 ioba, u64 gpa, u64 out, u64 out_gpa)
 {
 	u64 old = pattern += 0x10000, new = pattern += 0x10000;
@@ -129,8 +135,10 @@ static bool writes_through(u64 ioba, u64 gpa, u64 out, u64 out_gpa)
 /* Registers of the device's BAR 0, and its permission to do DMA */
 static void open_device(void)
 {
-	struct vfio_region_info region = { .argsz = sizeof(region), .index = VFIO_PCI_BAR0_REGION_INDEX };
-	struct vfio_region_info config = { .argsz = sizeof(config), .index = VFIO_PCI_CONFIG_REGION_INDEX };
+	struct vfio_region_info region = { .argsz = sizeof(region),
+					   .index = VFIO_PCI_BAR0_REGION_INDEX };
+	struct vfio_region_info config = { .argsz = sizeof(config),
+					   .index = VFIO_PCI_CONFIG_REGION_INDEX };
 	char path[512], link[512], name[256] = "";
 	uint16_t command = 6;		/* memory space, bus master */
 	uint32_t id;
@@ -154,13 +162,18 @@ static void open_device(void)
 	group = open(path, O_RDWR | O_CLOEXEC);
 	need(group >= 0, path);
 	need(!ioctl(group, VFIO_GROUP_SET_CONTAINER, &container), "VFIO_GROUP_SET_CONTAINER");
-	need(!ioctl(container, VFIO_SET_IOMMU, VFIO_SPAPR_TCE_v2_IOMMU), "VFIO_SET_IOMMU(SPAPR_TCE_v2)");
+	need(!ioctl(container, VFIO_SET_IOMMU, VFIO_SPAPR_TCE_v2_IOMMU),
+	     "VFIO_SET_IOMMU(SPAPR_TCE_v2)");
 	device = ioctl(group, VFIO_GROUP_GET_DEVICE_FD, name);
 	need(device >= 0, "VFIO_GROUP_GET_DEVICE_FD");
-	need(!ioctl(device, VFIO_DEVICE_GET_REGION_INFO, &region), "VFIO_DEVICE_GET_REGION_INFO(BAR 0)");
-	need(!ioctl(device, VFIO_DEVICE_GET_REGION_INFO, &config), "VFIO_DEVICE_GET_REGION_INFO(config)");
-	need(pwrite(device, &command, 2, (off_t)config.offset + 4) == 2, "the device's command register");
-	bar = mmap(NULL, region.size, PROT_READ | PROT_WRITE, MAP_SHARED, device, (off_t)region.offset);
+	need(!ioctl(device, VFIO_DEVICE_GET_REGION_INFO, &region),
+	     "VFIO_DEVICE_GET_REGION_INFO(BAR 0)");
+	need(!ioctl(device, VFIO_DEVICE_GET_REGION_INFO, &config),
+	     "VFIO_DEVICE_GET_REGION_INFO(config)");
+	need(pwrite(device, &command, 2, (off_t)config.offset + 4) == 2,
+	     "the device's command register");
+	bar = mmap(NULL, region.size, PROT_READ | PROT_WRITE, MAP_SHARED, device,
+		   (off_t)region.offset);
 	need(bar != MAP_FAILED, "mmap of BAR 0");
 	id = be32toh(*(volatile uint32_t *)((u64)bar + EDU_ID));
 	check((id & 0xff) == 0xed, "the device answers", "%#x", id);
@@ -172,7 +185,8 @@ static void register_memory(void *mem, u64 size)
 		.argsz = sizeof(reg), .vaddr = (u64)mem, .size = size,
 	};
 
-	need(!ioctl(container, VFIO_IOMMU_SPAPR_REGISTER_MEMORY, &reg), "VFIO_IOMMU_SPAPR_REGISTER_MEMORY");
+	need(!ioctl(container, VFIO_IOMMU_SPAPR_REGISTER_MEMORY, &reg),
+	     "VFIO_IOMMU_SPAPR_REGISTER_MEMORY");
 }
 
 /* Replace the default window by one of this page size at bus address 0. */
@@ -180,11 +194,15 @@ static void create_window(__u32 page_shift)
 {
 	struct vfio_iommu_spapr_tce_remove old = { .argsz = sizeof(old) };
 	struct vfio_iommu_spapr_tce_create window = {
-		.argsz = sizeof(window), .page_shift = page_shift, .window_size = WINDOW, .levels = 1,
+		.argsz = sizeof(window),
+		.page_shift = page_shift,
+		.window_size = WINDOW,
+		.levels = 1,
 	};
 
 	need(!ioctl(container, VFIO_IOMMU_SPAPR_TCE_REMOVE, &old), "VFIO_IOMMU_SPAPR_TCE_REMOVE");
-	need(!ioctl(container, VFIO_IOMMU_SPAPR_TCE_CREATE, &window), "VFIO_IOMMU_SPAPR_TCE_CREATE");
+	need(!ioctl(container, VFIO_IOMMU_SPAPR_TCE_CREATE, &window),
+	     "VFIO_IOMMU_SPAPR_TCE_CREATE");
 	if (window.start_addr)
 		die("the window is at %#llx", (unsigned long long)window.start_addr);
 }
@@ -200,7 +218,9 @@ static struct table *create_table(u64 page_shift)
 
 static int vfio_attr(int kvm_vfio, u64 attr, void *arg)
 {
-	struct kvm_device_attr set = { .group = KVM_DEV_VFIO_GROUP, .attr = attr, .addr = (u64)arg };
+	struct kvm_device_attr set = { .group = KVM_DEV_VFIO_GROUP,
+				       .attr = attr,
+				       .addr = (u64)arg };
 
 	return ioctl(kvm_vfio, KVM_SET_DEVICE_ATTR, &set);
 }
@@ -213,7 +233,8 @@ static int attach(const struct table *t)
 
 	need(!ioctl(vm->fd, KVM_CREATE_DEVICE, &create), "KVM_CREATE_DEVICE(VFIO)");
 	need(!vfio_attr((int)create.fd, KVM_DEV_VFIO_GROUP_ADD, &group), "KVM_DEV_VFIO_GROUP_ADD");
-	need(!vfio_attr((int)create.fd, KVM_DEV_VFIO_GROUP_SET_SPAPR_TCE, &attach), "KVM_DEV_VFIO_GROUP_SET_SPAPR_TCE");
+	need(!vfio_attr((int)create.fd, KVM_DEV_VFIO_GROUP_SET_SPAPR_TCE, &attach),
+	     "KVM_DEV_VFIO_GROUP_SET_SPAPR_TCE");
 	return (int)create.fd;
 }
 
@@ -260,12 +281,14 @@ static long hw_tables(const struct table *t)
 }
 
 /*
- * The table has I/O pages of 64 KiB and the hardware's has 4 KiB, so that each entry is 16 in hardware. Entry
- * n is bus address n << 16; a and b are two places in guest memory, entry 1 always maps `home`.
+ * The table has I/O pages of 64 KiB and the hardware's has 4 KiB, so that each entry is 16 in
+ * hardware. Entry n is bus address n << 16; a and b are two places in guest memory, entry 1 always
+ * maps `home`.
  */
 static void test_updates(void)
 {
-	const u64 home = 0x800000, a = 0x900000, b = 0x910000, a_io = 2 << 16, b_io = 3 << 16, home_io = 1 << 16;
+	const u64 home = 0x800000, a = 0x900000, b = 0x910000, a_io = 2 << 16, b_io = 3 << 16,
+		  home_io = 1 << 16;
 	struct table *t = create_table(16);
 	u64 *list = vcpu_list(&vm->vcpu[0]), both[2] = { a | 3, b | 3 };
 	int kvm_vfio;
@@ -275,44 +298,60 @@ static void test_updates(void)
 	put(t, 3, POISON);
 	kvm_vfio = attach(t);
 	check(hw_tables(t) == 1, "attach: fdinfo counts the hardware table", "%ld", hw_tables(t));
-	check(reads_through(a_io, a, home_io, home), "attach: entries that were there move data", "no data came");
-	check(reads_through(a_io + 0xf000, a + 0xf000, home_io, home), "attach: ... in every part of an I/O page",
+	check(reads_through(a_io, a, home_io, home), "attach: entries that were there move data",
 	      "no data came");
+	check(reads_through(a_io + 0xf000, a + 0xf000, home_io, home),
+	      "attach: ... in every part of an I/O page", "no data came");
 	check(!reads_through(b_io, b, home_io, home), "attach: poison maps nothing", "data came");
 
 	gives(hcall(H_PUT_TCE, t, 3, b | 3, 0), H_SUCCESS, "H_PUT_TCE");
-	check(reads_through(b_io, b, home_io, home), "H_PUT_TCE: the device can read", "no data came");
-	check(writes_through(b_io, b, home_io, home), "H_PUT_TCE: the device can write", "no data came");
+	check(reads_through(b_io, b, home_io, home), "H_PUT_TCE: the device can read",
+	      "no data came");
+	check(writes_through(b_io, b, home_io, home), "H_PUT_TCE: the device can write",
+	      "no data came");
 	gives(hcall(H_PUT_TCE, t, 3, a | 3, 0), H_SUCCESS, "H_PUT_TCE: another address");
-	check(reads_through(b_io, a, home_io, home), "H_PUT_TCE: ... is what the device sees", "no data came");
+	check(reads_through(b_io, a, home_io, home), "H_PUT_TCE: ... is what the device sees",
+	      "no data came");
 	gives(hcall(H_PUT_TCE, t, 3, b | 1, 0), H_SUCCESS, "H_PUT_TCE: read only");
-	check(reads_through(b_io, b, home_io, home), "H_PUT_TCE: read only can be read", "no data came");
-	check(!writes_through(b_io, b, home_io, home), "H_PUT_TCE: read only can't be written", "data came");
+	check(reads_through(b_io, b, home_io, home), "H_PUT_TCE: read only can be read",
+	      "no data came");
+	check(!writes_through(b_io, b, home_io, home), "H_PUT_TCE: read only can't be written",
+	      "data came");
 	gives(hcall(H_PUT_TCE, t, 3, 0, 0), H_SUCCESS, "H_PUT_TCE: zero");
-	check(!reads_through(b_io, b, home_io, home), "H_PUT_TCE: zero takes the entry away from reads", "data came");
-	check(!writes_through(b_io, b, home_io, home), "H_PUT_TCE: zero takes it away from writes", "data came");
+	check(!reads_through(b_io, b, home_io, home),
+	      "H_PUT_TCE: zero takes the entry away from reads", "data came");
+	check(!writes_through(b_io, b, home_io, home), "H_PUT_TCE: zero takes it away from writes",
+	      "data came");
 
 	list[0] = htobe64(b | 3);
 	list[1] = htobe64(a | 3);
-	gives(hcall(H_PUT_TCE_INDIRECT, t, 2, vcpu_list_gpa(&vm->vcpu[0]), 2), H_SUCCESS, "H_PUT_TCE_INDIRECT");
+	gives(hcall(H_PUT_TCE_INDIRECT, t, 2, vcpu_list_gpa(&vm->vcpu[0]), 2), H_SUCCESS,
+	      "H_PUT_TCE_INDIRECT");
 	check(reads_through(a_io, b, home_io, home) && writes_through(b_io, a, home_io, home),
 	      "H_PUT_TCE_INDIRECT: both entries move data", "no data came");
 	gives(hcall(H_STUFF_TCE, t, 2, POISON, 2), H_SUCCESS, "H_STUFF_TCE");
 	check(!reads_through(a_io, b, home_io, home) && !writes_through(b_io, a, home_io, home),
 	      "H_STUFF_TCE: takes both entries away", "data came");
-	check(at(t, 2) == POISON && at(t, 3) == POISON, "H_STUFF_TCE: poison is kept", "%#lx %#lx", at(t, 2), at(t, 3));
+	check(at(t, 2) == POISON && at(t, 3) == POISON, "H_STUFF_TCE: poison is kept", "%#lx %#lx",
+	      at(t, 2), at(t, 3));
 
 	gives(pwrite(t->fd, both, 16, 16), 16, "write");
 	check(reads_through(a_io, a, home_io, home) && writes_through(b_io, b, home_io, home),
 	      "write: a restored entry moves data", "no data came");
 	put(t, 3, 0);
-	check(!writes_through(b_io, b, home_io, home), "write: a cleared entry does not", "data came");
+	check(!writes_through(b_io, b, home_io, home), "write: a cleared entry does not",
+	      "data came");
 	put(t, 3, b | 3);
-	gives(fallocate(t->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 16, (off_t)(t->entries * 8 - 16)), 0, "punch");
+	gives(fallocate(t->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 16,
+			(off_t)(t->entries * 8 - 16)),
+	      0, "punch");
 	check(!reads_through(a_io, a, home_io, home) && !writes_through(b_io, b, home_io, home),
 	      "punch: takes the entries away", "data came");
-	check(reads_through(home_io, home, home_io, home), "punch: leaves the others", "no data came");
-	gives(fallocate(t->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)(t->entries * 8)), 0, "punch: all");
+	check(reads_through(home_io, home, home_io, home), "punch: leaves the others",
+	      "no data came");
+	gives(fallocate(t->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+			(off_t)(t->entries * 8)),
+	      0, "punch: all");
 	check(!writes_through(home_io, home, home_io, home), "punch: all is away", "data came");
 
 	detach(kvm_vfio);
@@ -320,18 +359,21 @@ static void test_updates(void)
 	table_close(t);
 }
 
-/* Neither what was there, nor the half that could be mapped, nor the half that could not, is there. */
+/*
+ * Neither what was there, nor the half that could be mapped, nor the half that could not, is there.
+ */
 static bool half_unmapped(u64 part_io, u64 home_io)
 {
 	const u64 home = 0x1800000, io = home_io + 0x800000;
 
-	return !writes_through(part_io, PART_GPA, io, home) && !writes_through(part_io, 0x1000000, io, home) &&
+	return !writes_through(part_io, PART_GPA, io, home) &&
+	       !writes_through(part_io, 0x1000000, io, home) &&
 	       !writes_through(part_io + 0x810000, home + 0x10000, io, home);
 }
 
 /*
- * I/O pages of 16 MiB: the one in slot 1 is known to VFIO in its first half only, so the hardware can't map it
- * whole. Neither table may keep anything of it.
+ * I/O pages of 16 MiB: the one in slot 1 is known to VFIO in its first half only, so the hardware
+ * can't map it whole. Neither table may keep anything of it.
  */
 static void test_half_mapped(void)
 {
@@ -341,24 +383,30 @@ static void test_half_mapped(void)
 	u64 *list = vcpu_list(&vm->vcpu[0]), tce = PART_GPA | 3, good = 0x1000000 | 3;
 
 	gives(put(t, 1, good), 8, "half map: a good entry");
-	check(reads_through(home_io + 0x800000, home, home_io + 0x800000, home), "half map: ... moves data", "no data came");
+	check(reads_through(home_io + 0x800000, home, home_io + 0x800000, home),
+	      "half map: ... moves data", "no data came");
 	put(t, 2, good);
-	check(writes_through(part_io + 0x800000, home, home_io + 0x800000, home), "half map: the entry before it moves data", "no data came");
+	check(writes_through(part_io + 0x800000, home, home_io + 0x800000, home),
+	      "half map: the entry before it moves data", "no data came");
 	fails(pwrite(t->fd, &tce, 8, 16), EINVAL, "half map: write is EINVAL");
 	check(at(t, 2) == 0, "half map: write leaves nothing in the table", "%#lx", at(t, 2));
-	check(half_unmapped(part_io, home_io), "half map: write leaves nothing in the hardware", "data came");
+	check(half_unmapped(part_io, home_io), "half map: write leaves nothing in the hardware",
+	      "data came");
 
 	put(t, 2, good);
 	gives(hcall(H_PUT_TCE, t, 2, tce, 0), H_PARAMETER, "half map: H_PUT_TCE is refused");
 	check(at(t, 2) == 0, "half map: H_PUT_TCE leaves nothing in the table", "%#lx", at(t, 2));
-	check(half_unmapped(part_io, home_io), "half map: H_PUT_TCE leaves nothing in the hardware", "data came");
+	check(half_unmapped(part_io, home_io), "half map: H_PUT_TCE leaves nothing in the hardware",
+	      "data came");
 
 	put(t, 2, good);
 	list[0] = htobe64(tce);
 	gives(hcall(H_PUT_TCE_INDIRECT, t, 2, vcpu_list_gpa(&vm->vcpu[0]), 1), H_PARAMETER,
 	      "half map: H_PUT_TCE_INDIRECT is refused");
-	check(at(t, 2) == 0, "half map: H_PUT_TCE_INDIRECT leaves nothing in the table", "%#lx", at(t, 2));
-	check(half_unmapped(part_io, home_io), "half map: H_PUT_TCE_INDIRECT leaves nothing in the hardware", "data came");
+	check(at(t, 2) == 0, "half map: H_PUT_TCE_INDIRECT leaves nothing in the table", "%#lx",
+	      at(t, 2));
+	check(half_unmapped(part_io, home_io),
+	      "half map: H_PUT_TCE_INDIRECT leaves nothing in the hardware", "data came");
 
 	/* A table that is closed while it is attached takes its hardware table's use along. */
 	table_close(t);
@@ -382,8 +430,10 @@ static void test_bad_replay(void)
 	      "replay: an entry that can't be mapped refuses the group", "attached");
 	check(hw_tables(t) == 0, "replay: ... nothing is attached then", "%ld", hw_tables(t));
 	put(t, 2, 0);
-	gives(vfio_attr((int)create.fd, KVM_DEV_VFIO_GROUP_SET_SPAPR_TCE, &attach_args), 0, "replay: without it, it is attached");
-	check(reads_through(home_io + 0x800000, home, home_io + 0x800000, home), "replay: ... and the others move data", "no data came");
+	gives(vfio_attr((int)create.fd, KVM_DEV_VFIO_GROUP_SET_SPAPR_TCE, &attach_args), 0,
+	      "replay: without it, it is attached");
+	check(reads_through(home_io + 0x800000, home, home_io + 0x800000, home),
+	      "replay: ... and the others move data", "no data came");
 	detach((int)create.fd);
 	table_close(t);
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Races: while vCPUs change their parts of some tables, threads of the host read, write and punch the tables, follow
- * the dirty log, add and delete memory slots, and create and close other tables that a vCPU is writing to.
- * Afterwards every part must be what its only writer made of it, and the copy that followed the dirty log
- * must be the table.
+ * Races: while vCPUs change their parts of some tables, threads of the host read, write and punch
+ * the tables, follow the dirty log, add and delete memory slots, and create and close other tables
+ * that a vCPU is writing to. Afterwards every part must be what its only writer made of it, and the
+ * copy that followed the dirty log must be the table.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +21,7 @@
 
 #define VICTIM_LIOBN	0xf0000000UL	/* the table that comes and goes */
 #define ROUNDS		300UL		/* each host thread does its work so often at least */
-#define BLOCK		1024UL		/* entries that a host thread reads or writes at once, at most */
+#define BLOCK 1024UL /* entries that a host thread reads or writes at once, at most */
 
 enum worker_kind { READER, WRITER, MAPPER, FOLLOWER, SLOTS, CREATOR, WORKERS };
 
@@ -40,7 +40,9 @@ struct worker {
 	char failed[256];
 };
 
-/* One table: the host's part of it, what the host wrote there, and the copy kept by the dirty log */
+/*
+ * One table: the host's part of it, what the host wrote there, and the copy kept by the dirty log
+ */
 struct raced {
 	struct table *t;
 	u64 first, count;
@@ -105,7 +107,7 @@ static bool write_something(struct worker *w)
 		n = r->count - at;
 	if (random_next(&w->state) % 4 == 0) {
 		if (random_next(&w->state) % 16 == 0) {
-			at = 0;		/* whole pages go, so that they have to be found gone elsewhere */
+			at = 0; /* whole pages go, so that they have to be found gone elsewhere */
 			n = r->count;
 		}
 		if (fallocate(r->t->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
@@ -124,11 +126,14 @@ static bool write_something(struct worker *w)
 	return true;
 }
 
-/* Holes are punched under the mapping; the loads must never fault otherwise than to fill it again. */
+/*
+ * Holes are punched under the mapping; the loads must never fault otherwise than to fill it again.
+ */
 static bool map_something(struct worker *w)
 {
 	const struct table *t = any_table(w)->t;
-	size_t page = (size_t)sysconf(_SC_PAGESIZE), size = (t->entries * 8 + page - 1) / page * page;
+	size_t page = (size_t)sysconf(_SC_PAGESIZE),
+	       size = (t->entries * 8 + page - 1) / page * page;
 	const volatile u64 *map = mmap(NULL, size, PROT_READ, MAP_SHARED, t->fd, 0);
 
 	if (map == MAP_FAILED)
@@ -162,8 +167,8 @@ static bool follow(struct worker *w)
 		int ret = table_dirty_get(w->race->table[i].t, copy_group, &entries);
 
 		if (ret)
-			return complain(w, "dirty log of table %#lx: %s", w->race->table[i].t->liobn,
-					strerror(-ret));
+			return complain(w, "dirty log of table %#lx: %s",
+					w->race->table[i].t->liobn, strerror(-ret));
 	}
 	return true;
 }
@@ -171,7 +176,8 @@ static bool follow(struct worker *w)
 static bool change_slots(struct worker *w)
 {
 	unsigned int slot = 2 + (unsigned int)(random_next(&w->state) % 4);
-	int ret = vm_set_slot(w->race->vm, slot, (u64)slot << 40, w->race->vm->slot[slot].size ? 0 : 1 << 20);
+	int ret = vm_set_slot(w->race->vm, slot, (u64)slot << 40,
+			      w->race->vm->slot[slot].size ? 0 : 1 << 20);
 
 	return !ret || complain(w, "memory slot %u: %s", slot, strerror(-ret));
 }
@@ -196,7 +202,8 @@ static bool create_and_close(struct worker *w)
 static void *worker_thread(void *arg)
 {
 	static bool (*const work[WORKERS])(struct worker *) = {
-		read_something, write_something, map_something, follow, change_slots, create_and_close,
+		read_something, write_something, map_something,
+		follow,		change_slots,	 create_and_close,
 	};
 	const struct timespec pause = { .tv_nsec = 1000000 };	/* leaves the CPUs to the guests */
 	struct worker *w = arg;
@@ -217,10 +224,14 @@ static int compare(struct session *s, const struct raced *r)
 		ret = command_error(s, "table %#lx: %s", r->t->liobn, strerror(-ret));
 	for (u64 i = 0; i < r->t->entries && !ret; i++) {
 		if (now[i] != r->copy[i])
-			ret = command_error(s, "table %#lx, index %lu: %#lx, but the copy by the dirty log has %#lx",
-					    r->t->liobn, i, now[i], r->copy[i]);
-		else if (i >= r->first && i < r->first + r->count && now[i] != r->written[i - r->first])
-			ret = command_error(s, "table %#lx, index %lu: %#lx, but the host wrote %#lx",
+			ret = command_error(
+				s,
+				"table %#lx, index %lu: %#lx, but the copy by the dirty log has %#lx",
+				r->t->liobn, i, now[i], r->copy[i]);
+		else if (i >= r->first && i < r->first + r->count &&
+			 now[i] != r->written[i - r->first])
+			ret = command_error(s,
+					    "table %#lx, index %lu: %#lx, but the host wrote %#lx",
 					    r->t->liobn, i, now[i], r->written[i - r->first]);
 	}
 	free(now);
@@ -242,7 +253,8 @@ static int prepare(struct session *s, struct race *race, struct table **tables, 
 		if (!r->written || !r->copy)
 			return command_error(s, "out of memory");
 		ret = table_dirty_start(r->t);
-		if (!ret)	/* everything before this is in the base copy, everything after it in the log */
+		/* what was before this is in the base copy, what comes after it in the log */
+		if (!ret)
 			ret = table_read(r->t, 0, r->t->entries, r->copy);
 		if (ret)
 			return command_error(s, "table %#lx: %s", r->t->liobn, strerror(-ret));
@@ -251,7 +263,10 @@ static int prepare(struct session *s, struct race *race, struct table **tables, 
 	return 0;
 }
 
-/* The last vCPU, if there are several, writes to the table that comes and goes; whatever it is answered. */
+/*
+ * The last vCPU, if there are several, writes to the table that comes and goes; whatever it is
+ * answered.
+ */
 static void write_to_victim(struct vcpu *vcpu)
 {
 	struct guest_cpu *cpu = vcpu->guest;
@@ -289,7 +304,9 @@ int race(struct session *s, u64 updates, struct table **tables, int n)
 		goto out;
 	}
 	for (int i = 0; i < WORKERS; i++) {
-		race->worker[i] = (struct worker){ .race = race, .kind = (enum worker_kind)i, .state = (u64)i + 1 };
+		race->worker[i] = (struct worker){ .race = race,
+						   .kind = (enum worker_kind)i,
+						   .state = (u64)i + 1 };
 		if (pthread_create(&race->worker[i].thread, NULL, worker_thread, &race->worker[i]))
 			die("pthread_create failed");
 	}
@@ -354,7 +371,10 @@ static u64 proc_number(const char *path, const char *key)
 	return value;
 }
 
-/* One page used of a table of 512: what a leak of the struct, of its pages or of the accounting would cost shows. */
+/*
+ * One page used of a table of 512: what a leak of the struct, of its pages or of the accounting
+ * would cost shows.
+ */
 static int use_table(struct vm *vm, u64 page)
 {
 	u64 tce = 0x1234560, entries = 512 * page / 8;
@@ -374,7 +394,8 @@ static int use_table(struct vm *vm, u64 page)
 
 int leak(struct session *s, u64 count)
 {
-	u64 page = (u64)sysconf(_SC_PAGESIZE), locked = 0, free_before = 0, free_after, locked_after;
+	u64 page = (u64)sysconf(_SC_PAGESIZE), locked = 0, free_before = 0, free_after,
+	    locked_after;
 	const struct timespec settle = { .tv_sec = 1 };
 	int ret;
 
@@ -391,12 +412,14 @@ int leak(struct session *s, u64 count)
 	nanosleep(&settle, NULL);	/* what RCU frees is freed */
 	locked_after = proc_number("/proc/self/status", "VmLck:");
 	free_after = proc_number("/proc/meminfo", "MemFree:");
-	fprintf(s->out, "%lu tables: locked %lu KiB, then %lu; free %lu KiB, then %lu\n", count, locked, locked_after,
-		free_before, free_after);
+	fprintf(s->out, "%lu tables: locked %lu KiB, then %lu; free %lu KiB, then %lu\n", count,
+		locked, locked_after, free_before, free_after);
 	if (locked != locked_after)
-		return command_error(s, "locked memory went from %lu to %lu KiB", locked, locked_after);
+		return command_error(s, "locked memory went from %lu to %lu KiB", locked,
+				     locked_after);
 	/* a page, or the array of 4 KiB, lost with each table would be this much and more */
 	if (free_after + count * 2 < free_before)
-		return command_error(s, "free memory went from %lu to %lu KiB", free_before, free_after);
+		return command_error(s, "free memory went from %lu to %lu KiB", free_before,
+				     free_after);
 	return 0;
 }

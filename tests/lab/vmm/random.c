@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * A long random sequence of TCE hcalls, the same for a seed on every kernel: arguments at and past every
- * limit that PAPR and KVM have, beside good ones. Each answer, every register and the tables are compared with
- * the model's.
+ * A long random sequence of TCE hcalls, the same for a seed on every kernel: arguments at and past
+ * every limit that PAPR and KVM have, beside good ones. Each answer, every register and the tables
+ * are compared with the model's.
  */
 #include <endian.h>
 #include <errno.h>
@@ -62,13 +62,15 @@ static u64 pick_ioba(u64 *state, const struct table *t)
 		page = (u64)-1 - below(state, 2);	/* below the window, or far above it */
 		break;
 	case 5:
-		return ((t->offset + page) << t->page_shift) + 1 + below(state, (1UL << t->page_shift) - 1);
+		return ((t->offset + page) << t->page_shift) + 1 +
+		       below(state, (1UL << t->page_shift) - 1);
 	case 6:
 		return (u64)-1 << t->page_shift;
 	case 7:
 		return random_next(state);
 	default:
-		page = below(state, t->entries < 64 ? t->entries : 64);	/* so that entries meet again */
+		/* few, so that entries meet again */
+		page = below(state, t->entries < 64 ? t->entries : 64);
 		break;
 	}
 	return (t->offset + page) << t->page_shift;
@@ -96,7 +98,7 @@ static u64 pick_tce(u64 *state, const struct table *t, bool good)
 		gpa = slot->gpa + slot->size;			/* just outside */
 		break;
 	case 11:
-		gpa |= 1UL << (2 + below(state, t->page_shift - 2));	/* not the start of a page */
+		gpa |= 1UL << (2 + below(state, t->page_shift - 2)); /* not the start of a page */
 		break;
 	case 12:
 		gpa |= 1UL << (44 + below(state, 20));		/* far outside */
@@ -126,11 +128,15 @@ static u64 pick_count(u64 *state, const struct table *t)
 	}
 }
 
-/* A list page of its own for op n of a batch, in slot 0 or 1, filled; or an address that is no good. */
+/*
+ * A list page of its own for op n of a batch, in slot 0 or 1, filled; or an address that is no
+ * good.
+ */
 static u64 pick_list(u64 *state, struct session *s, const struct table *t, u64 n)
 {
 	struct slot *slot1 = &s->vm->slot[1];
-	u64 gpa = vcpu_list_gpa(s->vcpu) + n * 4096, bad = below(state, 8) ? TCE_LIST_MAX : below(state, 64);
+	u64 gpa = vcpu_list_gpa(s->vcpu) + n * 4096,
+	    bad = below(state, 8) ? TCE_LIST_MAX : below(state, 64);
 	u64 *list = vm_ram(s->vm, gpa);
 	u64 where = below(state, 16);
 
@@ -138,7 +144,7 @@ static u64 pick_list(u64 *state, struct session *s, const struct table *t, u64 n
 		gpa = slot1->gpa + n * 4096;
 		list = (void *)(slot1->mem + n * 4096);
 	} else if (where == 4) {
-		gpa = s->vm->mem_size - 4096;		/* the last page of the slot; the batch shares it */
+		gpa = s->vm->mem_size - 4096; /* the last page of the slot; the batch shares it */
 		return gpa;
 	}
 	for (u64 i = 0; i < TCE_LIST_MAX; i++)
@@ -190,10 +196,12 @@ static int punch(struct table *t)
 }
 
 /*
- * `count` hcalls on the given tables. With `punched`, every table is emptied before each hcall: a fast path never
- * finds the page of an entry then, and the virtual-mode handler does all that writes.
+ * `count` hcalls on the given tables. With `punched`, every table is emptied before each hcall: a
+ * fast path never finds the page of an entry then, and the virtual-mode handler does all that
+ * writes.
  */
-int random_hcalls(struct session *s, u64 seed, u64 count, bool punched, struct table **tables, int n)
+int random_hcalls(struct session *s, u64 seed, u64 count, bool punched, struct table **tables,
+		  int n)
 {
 	u64 state = seed * 0x9e3779b97f4a7c15UL + 1, size = punched ? 1 : BATCH, done = 0;
 	u64 succeeded = 0, exited = 0;
@@ -223,7 +231,7 @@ int random_hcalls(struct session *s, u64 seed, u64 count, bool punched, struct t
 		}
 		done += part;
 	}
-	fprintf(s->out, "%lu hcalls: %lu succeeded, %lu refused by KVM, %lu left to user space\n", done,
-		succeeded, done - succeeded - exited, exited);
+	fprintf(s->out, "%lu hcalls: %lu succeeded, %lu refused by KVM, %lu left to user space\n",
+		done, succeeded, done - succeeded - exited, exited);
 	return 0;
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * TCE tables: creating them, reading them back, and the model of what they should hold. The model is
- * written from PAPR (LoPAPR 14.5.4.2) and from what KVM's api.rst says, not from the
- * kernel's handlers, so that a mistake there shows.
+ * TCE tables: creating them, reading them back, and the model of what they should hold. The model
+ * is written from PAPR (LoPAPR 14.5.4.2) and from what KVM's api.rst says, not from the kernel's
+ * handlers, so that a mistake there shows.
  */
 #include <endian.h>
 #include <errno.h>
@@ -229,8 +229,8 @@ int table_poke(struct table *t, u64 index, u64 tce)
  * Call fn for each chunk that the kernel or the shadow may have something in. Holes of a patched
  * kernel's table are skipped, so that a sparse table of 2^26 entries costs little.
  */
-static long for_each_chunk(struct table *t, long (*fn)(struct table *, u64, u64, const u64 *, void *),
-			   void *arg)
+static long for_each_chunk(struct table *t,
+			   long (*fn)(struct table *, u64, u64, const u64 *, void *), void *arg)
 {
 	u64 *buf = malloc(SHADOW_CHUNK * sizeof(u64));
 	u64 next_data = 0;
@@ -392,7 +392,10 @@ static long model_indirect(struct vm *vm, struct table *t, struct guest_op *op)
 	for (u64 i = 0; i < n; i++) {
 		u64 tce = be64toh(list[i]);
 
-		/* a stock kernel translates poison of a list too, and stops where it is outside memory */
+		/*
+		 * a stock kernel translates poison of a list too, and stops where it is outside
+		 * memory
+		 */
 		if (!t->file && !guest_memory(vm, tce & ~(u64)H_PAGE_SIZE_TCE))
 			return H_PARAMETER;
 		shadow_set(t, (ioba >> t->page_shift) - t->offset + i, tce);
@@ -442,7 +445,10 @@ long user_tce_hcall(struct vm *vm, u64 nr, const u64 *args, u64 *r4)
 	case H_PUT_TCE:
 	case H_STUFF_TCE:
 	case H_PUT_TCE_INDIRECT:
-		/* an unknown LIOBN, or an entry that points outside memory: KVM leaves the verdict to us */
+		/*
+		 * an unknown LIOBN, or an entry that points outside memory: KVM leaves the verdict
+		 * to us
+		 */
 		return H_PARAMETER;
 	case H_GET_TCE:
 		/* KVM PR has no handler for it */

@@ -128,7 +128,10 @@ static FILE *open_control(struct session *s, const char *dir)
 	return in;
 }
 
-/* Print what was appended to the reply file since `from`, the closing ok left out; 0, 1: good or bad, -1: not whole yet. */
+/*
+ * Print what was appended to the reply file since `from`, the closing ok left out; 0, 1: good or
+ * bad, -1: not whole yet.
+ */
 static int print_reply(int fd, off_t from)
 {
 	static char buf[1 << 20];
@@ -227,7 +230,7 @@ int main(int argc, char **argv)
 		{ 0 }
 	};
 	struct vm_options opt = { .mem_size = 64UL << 20, .nvcpus = 1 };
-	struct sigaction term = { .sa_handler = terminate_handler };	/* no SA_RESTART: read ends */
+	struct sigaction term = { .sa_handler = terminate_handler }; /* no SA_RESTART: read ends */
 	struct session s = { .out = stdout };
 	const char *control = NULL, *asked = NULL;
 	bool keep_going = false, stay = false, ok;
@@ -243,7 +246,8 @@ int main(int argc, char **argv)
 			opt.mmu = parse_choice("mmu", optarg, "hpt", "radix");
 			break;
 		case 'M':
-			opt.mem_size = parse_count("mem", optarg, GUEST_RAM_MIN >> 20, 1 << 20) << 20;
+			opt.mem_size = parse_count("mem", optarg, GUEST_RAM_MIN >> 20, 1 << 20)
+				       << 20;
 			break;
 		case 'c':
 			opt.nvcpus = (int)parse_count("cpus", optarg, 1, GUEST_MAX_CPUS);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The VM itself: type, MMU mode, memory slots, vCPU threads and their exits. The guest runs in real mode, so it
- * needs no page tables of its own: KVM maps it through the VRMA (HPT) or the
+ * The VM itself: type, MMU mode, memory slots, vCPU threads and their exits. The guest runs in real
+ * mode, so it needs no page tables of its own: KVM maps it through the VRMA (HPT) or the
  * partition-scoped tree (radix).
  */
 #include <errno.h>
@@ -100,7 +100,8 @@ static bool handle_hcall(struct vcpu *vcpu)
 			(unsigned long long)arg[4]);
 		return false;
 	case GUEST_TRAP:
-		vm_fail(vcpu->vm, "vcpu %d: guest interrupt %#llx at %#llx, SRR1 %#llx, DAR %#llx, DSISR %#llx",
+		vm_fail(vcpu->vm,
+			"vcpu %d: guest interrupt %#llx at %#llx, SRR1 %#llx, DAR %#llx, DSISR %#llx",
 			vcpu->index, (unsigned long long)arg[0], (unsigned long long)arg[1],
 			(unsigned long long)arg[2], (unsigned long long)arg[3],
 			(unsigned long long)arg[4]);
@@ -156,7 +157,8 @@ static bool handle_exit(struct vcpu *vcpu)
 		return true;
 	case KVM_EXIT_FAIL_ENTRY:
 		vm_fail(vcpu->vm, "vcpu %d: KVM could not enter the guest, reason %#llx",
-			vcpu->index, (unsigned long long)run->fail_entry.hardware_entry_failure_reason);
+			vcpu->index,
+			(unsigned long long)run->fail_entry.hardware_entry_failure_reason);
 		return false;
 	default:
 		vm_fail(vcpu->vm, "vcpu %d: unexpected exit %u", vcpu->index, run->exit_reason);

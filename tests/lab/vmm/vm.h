@@ -111,11 +111,17 @@ void table_close(struct table *t);
 int table_map(struct table *t, int prot, int flags, u64 first_page, u64 npages);
 u64 shadow_get(const struct table *t, u64 index);
 void shadow_set(struct table *t, u64 index, u64 tce);
-/* Read `n` entries from `index` on out of the kernel's table: with pread, or on a stock kernel through mmap. */
+/*
+ * Read `n` entries from `index` on out of the kernel's table: with pread, or on a stock kernel
+ * through mmap.
+ */
 int table_read(struct table *t, u64 index, u64 n, u64 *buf);
 /* Write one entry through the fd (on a stock kernel through mmap); the shadow stays. */
 int table_poke(struct table *t, u64 index, u64 tce);
-/* The dirty log (patched kernel); get also clears, and calls fn, if given, for each dirty group of entries. */
+/*
+ * The dirty log (patched kernel); get also clears, and calls fn, if given, for each dirty group of
+ * entries.
+ */
 int table_dirty_start(struct table *t);
 int table_dirty_stop(struct table *t);
 int table_dirty_get(struct table *t, int (*fn)(struct table *t, u64 first, u64 n), u64 *entries);
@@ -123,7 +129,10 @@ int table_dirty_get(struct table *t, int (*fn)(struct table *t, u64 first, u64 n
 int table_load(struct table *t);
 /* Number of entries where kernel and shadow differ, or -errno; the first goes to *index. */
 long table_compare(struct table *t, u64 *index, u64 *want, u64 *got);
-/* The model: what PAPR and KVM's rules make of this hcall; sets out[] and `exited`, changes shadows. */
+/*
+ * The model: what PAPR and KVM's rules make of this hcall; sets out[] and `exited`, changes
+ * shadows.
+ */
 void model_hcall(struct vm *vm, struct guest_op *op);
 /* The answer of user space to a TCE hcall that KVM left to it: r3, and r4 for H_GET_TCE. */
 long user_tce_hcall(struct vm *vm, u64 nr, const u64 *args, u64 *r4);
@@ -140,7 +149,9 @@ int churn_start(struct vm *vm, struct table **tables, int n, const struct churn_
 /* Entries that this vCPU has written so far */
 u64 churn_updates(const struct guest_cpu *cpu);
 int churn_stop(struct vm *vm);
-/* All that the guests wrote is in the tables, and nothing else; the VM must be paused or stopped. */
+/*
+ * All that the guests wrote is in the tables, and nothing else; the VM must be paused or stopped.
+ */
 int churn_verify(struct vm *vm, FILE *out);
 void churn_stats(struct vm *vm, FILE *out);
 
