@@ -21,8 +21,9 @@
  * So a device's contents are taken to end where its footer is followed by something that can
  * follow it, tables are parsed by their own structure, and the description is the check in the
  * end. If a guest cheats (it can put what looks like a section into its NVRAM), packing still
- * is byte-exact, as it would be of any bytes; only those who want to *see* the tables are
- * told not to trust what they saw.
+ * is byte-exact, as it would be of any bytes, and those who want to *see* the tables are told not
+ * to trust what they saw. What a guest can gain is that its own migration fails, by a false table
+ * that reaches past the stream's end.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -281,11 +282,12 @@ static int scan_configuration(struct scanner *s)
 		return r;
 
 	for (;;) {
-		r = fill(s, 2);
-		if (r < 0)
+		r = fill(s, 1);
+		if (r <= 0 || here(s)[0] != QEMU_SUBSECTION)
+			return r < 0 ? r : GO_ON;
+		r = want(s, 2, "a subsection's name");
+		if (r)
 			return r;
-		if (r == 0 || here(s)[0] != QEMU_SUBSECTION)
-			return GO_ON;
 		len = here(s)[1];
 		r = want(s, 2 + len + 4, "a subsection's name");
 		if (r)

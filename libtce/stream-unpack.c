@@ -333,8 +333,8 @@ int tce_unpack_stream(const struct tce_source *source, const struct tce_sink *si
 	struct tce_sink to = *sink;
 	struct stream_output output = { write_bytes, NULL, write_words, NULL, &to };
 	struct tce_source pieces = { piece_read, &u };
-	const uint8_t *piece;
-	size_t len;
+	const uint8_t *piece = NULL;
+	size_t len = 0;
 	int r;
 
 	if (!stats)

@@ -231,7 +231,7 @@ static void print_stats(const struct tce_stream_stats *s)
 		s->compressed_pages, s->htab_bytes, s->devices, s->commands, s->tables, s->entries,
 		s->table_bytes, s->packed_table_bytes, s->description_bytes,
 		verdicts[s->verdict]);
-	if (!s->understood)
+	if (s->stopped_why[0])
 		fprintf(stderr, "untouched    from byte %" PRIu64 " on: %s\n", s->stopped_at,
 			s->stopped_why);
 }

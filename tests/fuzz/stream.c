@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Fuzz target: the stream codec. QEMU's stream, whatever it is, is refused or packs to what unpacks to
+ * the same bytes; a packed one is refused or unpacks.
+ *
+ * As for images, the hash is always 0 here: no changed byte is stopped by it.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "../unit/stream-maker.h"
+#include "fuzz.h"
+#include "tce-stream.h"
+
+/* A run can stand for 2^32 entries, and a small input for as many bytes as one likes. */
+#define OUTPUT_MAX	(4 << 20)
+
+uint64_t __wrap_XXH3_64bits_digest(const void *state);
+uint64_t __wrap_XXH3_64bits_withSeed(const void *data, size_t size, uint64_t seed);
+
+uint64_t __wrap_XXH3_64bits_digest(const void *state)
+{
+	return 0;
+}
+
+uint64_t __wrap_XXH3_64bits_withSeed(const void *data, size_t size, uint64_t seed)
+{
+	return 0;
+}
+
+struct bytes {
+	const uint8_t *data;
+	size_t size;
+};
+
+struct output {
+	uint8_t data[OUTPUT_MAX];
+	size_t size;
+};
+
+static struct output packed, back;
+
+static ssize_t bytes_read(void *ctx, void *buf, size_t len)
+{
+	struct bytes *bytes = ctx;
+
+	if (len > bytes->size)
+		len = bytes->size;
+	memcpy(buf, bytes->data, len);
+	bytes->data += len;
+	bytes->size -= len;
+	return (ssize_t)len;
+}
+
+static int output_write(void *ctx, const void *buf, size_t len)
+{
+	struct output *output = ctx;
+
+	if (len > OUTPUT_MAX - output->size)
+		return -1;
+	memcpy(output->data + output->size, buf, len);
+	output->size += len;
+	return 0;
+}
+
+static int end_table(void *ctx, const struct tce_stream_table *table, struct tce_error *err)
+{
+	if (table->whole && table->geometry.entries && tce_check_geometry(&table->geometry, NULL))
+		abort();
+	return 0;
+}
+
+static void check_error(int ret, const struct tce_error *err)
+{
+	char line[600];
+
+	if (ret > 0 || (ret && (err->code != ret || !tce_format_error(err, line, sizeof(line))[0])))
+		abort();
+}
+
+static int unpack(const uint8_t *data, size_t size, const struct tce_stream_hooks *hooks)
+{
+	struct bytes bytes = { data, size };
+	struct tce_source source = { bytes_read, &bytes };
+	struct tce_sink sink = { output_write, &back };
+	struct tce_error err = TCE_ERROR_INIT;
+	int ret;
+
+	back.size = 0;
+	ret = tce_unpack_stream(&source, &sink, hooks, NULL, &err);
+	check_error(ret, &err);
+	return ret;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static const struct tce_stream_hooks hooks = { .end_table = end_table };
+	struct bytes bytes = { data, size };
+	struct tce_source source = { bytes_read, &bytes };
+	struct tce_sink sink = { output_write, &packed };
+	struct tce_error err = TCE_ERROR_INIT;
+	int ret;
+
+	unpack(data, size, NULL);
+	unpack(data, size, &hooks);
+	packed.size = 0;
+	ret = tce_pack_stream(&source, &sink, &hooks, NULL, &err);
+	check_error(ret, &err);
+	if (ret)
+		return 0;
+	if (unpack(packed.data, packed.size, NULL) || back.size != size ||
+	    memcmp(back.data, data, size))
+		abort();
+	return 0;
+}
+
+static void add(struct maker *m)
+{
+	struct bytes bytes = { m->data, m->size };
+	struct tce_source source = { bytes_read, &bytes };
+	struct tce_sink sink = { output_write, &packed };
+
+	add_to_corpus(m->data, m->size);
+	packed.size = 0;
+	if (!tce_pack_stream(&source, &sink, NULL, NULL, NULL))
+		add_to_corpus(packed.data, packed.size);
+	free_maker(m);
+}
+
+void fill_corpus(void)
+{
+	static const uint8_t noise[] = "\x7e\0\0\0\x05\x04\0\0\0\x06\x0bspapr_iommu\x80\0\0\0\0\0\0\3";
+	struct maker m = { 0 };
+	uint64_t words[40];
+	size_t i;
+
+	for (i = 0; i < 40; i++)
+		words[i] = i % 5 ? i * i << 12 | 3 : 0;
+	make_small_stream(&m);
+	add(&m);
+	put_beginning(&m);
+	put_parts(&m, 0);
+	put_ends(&m);
+	put_table(&m, 4, 0x80000000, 12, 0, words, 40);
+	put_ending(&m);
+	add(&m);
+	put_beginning(&m);
+	put_ends(&m);
+	put_device(&m, 5, "spapr_nvram", noise, sizeof(noise) - 1);
+	put_table(&m, 4, 0x80000001, 24, 1 << 24, words, 9);
+	put_ending(&m);
+	add(&m);
+	put_beginning(&m);
+	put_section(&m, 1, 9, "vfio", 0, 1);
+	add(&m);
+}

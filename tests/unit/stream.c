@@ -1,0 +1,632 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Migration streams: what is packed unpacks to the same bytes; what is damaged is refused, never
+ * passed on; what is not understood passes untouched.
+ */
+#include <errno.h>
+
+#include "stream-maker.h"
+#include "tce-stream.h"
+#include "unit.h"
+
+struct seen {
+	struct tce_stream_table tables[8];
+	size_t count;
+	uint64_t words[64];		/* of the last table */
+	uint64_t xor;			/* what the words are changed by */
+};
+
+static int see_begin(void *ctx, const struct tce_stream_table *table, struct tce_error *err)
+{
+	struct seen *seen = ctx;
+
+	assert_true(seen->count < ARRAY_SIZE(seen->tables));
+	assert_int_equal(table->geometry.known, TCE_KNOWN_LIOBN | TCE_KNOWN_ENTRIES);
+	return 0;
+}
+
+static int see_words(void *ctx, const struct tce_stream_table *table, uint64_t index,
+		     uint64_t *words, size_t count, struct tce_error *err)
+{
+	struct seen *seen = ctx;
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		if (index + i < ARRAY_SIZE(seen->words))
+			seen->words[index + i] = words[i];
+		words[i] ^= seen->xor;
+	}
+	return 0;
+}
+
+static int see_end(void *ctx, const struct tce_stream_table *table, struct tce_error *err)
+{
+	struct seen *seen = ctx;
+
+	seen->tables[seen->count++] = *table;
+	return 0;
+}
+
+static int pack(const uint8_t *data, size_t size, struct memory *packed, size_t piece,
+		struct tce_stream_stats *stats, struct tce_error *err)
+{
+	struct memory in = { .data = (uint8_t *)(uintptr_t)data, .size = size, .piece = piece };
+	struct tce_source source = memory_source(&in);
+	struct tce_sink sink = memory_sink(packed);
+
+	return tce_pack_stream(&source, &sink, NULL, stats, err);
+}
+
+static int unpack(const uint8_t *data, size_t size, struct memory *out,
+		  const struct tce_stream_hooks *hooks, struct tce_stream_stats *stats,
+		  struct tce_error *err)
+{
+	struct memory in = { .data = (uint8_t *)(uintptr_t)data, .size = size };
+	struct tce_source source = memory_source(&in);
+	struct tce_sink sink = memory_sink(out);
+
+	return tce_unpack_stream(&source, &sink, hooks, stats, err);
+}
+
+/* Pack, unpack both ways, compare. Returns what packing returned. */
+static int round_trip(const struct maker *m, size_t piece, struct tce_stream_stats *stats)
+{
+	static const struct tce_stream_hooks no_hooks;
+	struct memory packed = { 0 }, back = { 0 }, again = { 0 };
+	struct tce_error err = TCE_ERROR_INIT;
+	int r;
+
+	r = pack(m->data, m->size, &packed, piece, stats, &err);
+	if (r) {
+		assert_int_equal(err.code, r);
+		assert_true(err.message[0]);
+	} else {
+		assert_int_equal(unpack(packed.data, packed.size, &back, NULL, NULL, &err), 0);
+		assert_int_equal(back.size, m->size);
+		assert_memory_equal(back.data, m->data, m->size);
+		assert_int_equal(unpack(packed.data, packed.size, &again, &no_hooks, NULL, &err), 0);
+		assert_int_equal(again.size, m->size);
+		assert_memory_equal(again.data, m->data, m->size);
+	}
+	free_memory(&packed);
+	free_memory(&back);
+	free_memory(&again);
+	return r;
+}
+
+static void same_bytes_come_back(void **state)
+{
+	struct tce_stream_stats stats;
+	struct maker m = { 0 };
+	size_t piece;
+
+	make_small_stream(&m);
+	for (piece = 0; piece < 40; piece++) {
+		assert_int_equal(round_trip(&m, piece, &stats), 0);
+		assert_true(stats.understood);
+		assert_int_equal(stats.verdict, TCE_STREAM_AGREES);
+		assert_int_equal(stats.bytes, m.size);
+		assert_int_equal(stats.tables, 3);
+		assert_int_equal(stats.entries, 88);
+		assert_int_equal(stats.pages, 1);
+		assert_int_equal(stats.zero_pages, 2);
+		assert_int_equal(stats.xbzrle_pages, 1);
+		assert_int_equal(stats.compressed_pages, 1);
+		assert_int_equal(stats.devices, 5);
+		assert_int_equal(stats.commands, 1);
+		assert_string_equal(stats.machine, "pseries-7.2");
+	}
+	free_maker(&m);
+}
+
+static void tables_are_seen(void **state)
+{
+	struct seen seen = { .count = 0 };
+	struct tce_stream_hooks hooks = { see_begin, see_words, see_end, NULL, &seen };
+	struct memory in = { 0 }, packed = { 0 };
+	struct tce_source source;
+	struct maker m = { 0 };
+	int kind;
+	size_t i;
+
+	make_small_stream(&m);
+	assert_int_equal(pack(m.data, m.size, &packed, 0, NULL, NULL), 0);
+	for (kind = 0; kind < 2; kind++) {
+		in.data = kind ? packed.data : m.data;
+		in.size = kind ? packed.size : m.size;
+		in.read = 0;
+		source = memory_source(&in);
+		memset(&seen, 0, sizeof(seen));
+		assert_int_equal(tce_scan_stream(&source, &hooks, NULL, NULL), 0);
+		assert_int_equal(seen.count, 3);
+		assert_int_equal(seen.tables[0].geometry.liobn, 0x71000001);
+		assert_int_equal(seen.tables[0].geometry.page_shift, 12);
+		assert_int_equal(seen.tables[0].geometry.bus_offset, 0);
+		assert_int_equal(seen.tables[1].geometry.entries, 0);
+		assert_int_equal(seen.tables[2].geometry.entries, 24);
+		assert_int_equal(seen.tables[2].geometry.page_shift, 16);
+		assert_true(seen.tables[2].geometry.bus_offset == UINT64_C(1) << 59);
+		for (i = 0; i < 3; i++) {
+			assert_true(seen.tables[i].whole);
+			assert_true(seen.tables[i].default_window);
+			assert_memory_equal(m.data + seen.tables[i].offset, "\x04\x00\x00\x00", 4);
+		}
+		for (i = 0; i < 24; i++)
+			assert_true(seen.words[i] == (i % 3 ? i * 0x0102030405060708U : 0));
+	}
+	free_memory(&packed);
+	free_maker(&m);
+}
+
+/* What a hook writes takes the entries' place, and nothing else of the stream changes. */
+static void words_are_replaced(void **state)
+{
+	struct seen seen = { .xor = 0xff };
+	struct tce_stream_hooks hooks = { see_begin, see_words, see_end, NULL, &seen };
+	struct memory packed = { 0 }, back = { 0 };
+	size_t i, changed = 0;
+	struct maker m = { 0 };
+
+	make_small_stream(&m);
+	assert_int_equal(pack(m.data, m.size, &packed, 0, NULL, NULL), 0);
+	assert_int_equal(unpack(packed.data, packed.size, &back, &hooks, NULL, NULL), 0);
+	assert_int_equal(back.size, m.size);
+	for (i = 0; i < m.size; i++) {
+		assert_true(back.data[i] == m.data[i] || (back.data[i] ^ m.data[i]) == 0xff);
+		changed += back.data[i] != m.data[i];
+	}
+	assert_int_equal(changed, 88);
+	free_memory(&packed);
+	free_memory(&back);
+	free_maker(&m);
+}
+
+/* Nothing but a page of one value is there: a hundred places in it tell as much as all. */
+static bool in_page(size_t offset)
+{
+	return offset > 400 && offset < 4096;
+}
+
+static void every_truncation_is_refused(void **state)
+{
+	struct memory packed = { 0 }, out = { 0 };
+	struct tce_error err;
+	size_t size, no_description;
+	struct maker m = { 0 };
+	int r;
+
+	make_small_stream(&m);
+	/* a stream may end after its end mark: then there is just no description */
+	no_description = m.size - m.json_size - 5;
+	for (size = 0; size < m.size; size += in_page(size) ? 97 : 1) {
+		err = (struct tce_error)TCE_ERROR_INIT;
+		free_memory(&packed);
+		r = pack(m.data, size, &packed, 0, NULL, &err);
+		if (size == no_description) {
+			assert_int_equal(r, 0);
+			continue;
+		}
+		assert_int_equal(r, TCE_ERR_TORN);
+		assert_true(err.fields & TCE_ERROR_OFFSET);
+		assert_int_equal(err.offset, size);
+		assert_true(strchr(err.message, ':'));
+		/* and what came out of it is no packed stream */
+		free_memory(&out);
+		assert_true(unpack(packed.data, packed.size, &out, NULL, NULL, &err) < 0);
+	}
+
+	free_memory(&packed);
+	assert_int_equal(pack(m.data, m.size, &packed, 0, NULL, NULL), 0);
+	for (size = 0; size < packed.size; size++) {
+		free_memory(&out);
+		r = unpack(packed.data, size, &out, NULL, NULL, &err);
+		assert_int_equal(r, size < 4 ? TCE_ERR_NOT_IMAGE : TCE_ERR_TORN);
+		assert_true(out.size <= m.size);
+		if (out.size)
+			assert_memory_equal(out.data, m.data, out.size);
+	}
+	free_memory(&packed);
+	free_memory(&out);
+	free_maker(&m);
+}
+
+/* Not one wrong byte leaves unpack. Each byte has a bit flipped, over all bits of it in turn. */
+static void every_flipped_bit_is_refused(void **state)
+{
+	struct memory packed = { 0 }, out = { 0 };
+	struct tce_error err;
+	struct maker m = { 0 };
+	size_t bit;
+
+	make_small_stream(&m);
+	assert_int_equal(pack(m.data, m.size, &packed, 0, NULL, NULL), 0);
+	for (bit = 0; bit < packed.size * 8; bit += 7) {
+		packed.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+		err = (struct tce_error)TCE_ERROR_INIT;
+		free_memory(&out);
+		assert_true(unpack(packed.data, packed.size, &out, NULL, NULL, &err) < 0);
+		assert_true(err.code < 0 && err.message[0]);
+		assert_true(out.size <= m.size);
+		if (out.size)
+			assert_memory_equal(out.data, m.data, out.size);
+		packed.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+	}
+	free_memory(&packed);
+	free_memory(&out);
+	free_maker(&m);
+}
+
+/* QEMU's own stream has no hash: a flipped bit is refused, or it passes exactly. */
+static void flipped_streams_pass_exactly_or_not(void **state)
+{
+	struct maker m = { 0 };
+	size_t bit, refused = 0;
+
+	make_small_stream(&m);
+	for (bit = 0; bit < m.size * 8; bit += 7) {
+		m.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+		refused += round_trip(&m, 0, NULL) != 0;
+		m.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+	}
+	assert_true(refused > 200);
+	free_maker(&m);
+}
+
+static void check_refused(struct maker *m, int code, const char *says)
+{
+	struct memory packed = { 0 };
+	struct tce_error err = TCE_ERROR_INIT;
+
+	assert_int_equal(pack(m->data, m->size, &packed, 0, NULL, &err), code);
+	if (!strstr(err.message, says))
+		fail_msg("'%s' does not say '%s'", err.message, says);
+	assert_true(err.fields & TCE_ERROR_OFFSET);
+	assert_true(err.offset <= m->size);
+	free_memory(&packed);
+	free_maker(m);
+}
+
+static void huge_counts_are_refused(void **state)
+{
+	struct maker m = { 0 };
+
+	/* entries of a table */
+	put_beginning(&m);
+	put_ends(&m);
+	put_section(&m, 4, 9, "spapr_iommu", 0x80000000, 3);
+	put_be32(&m, 0x80000000);
+	put_be32(&m, UINT32_MAX);
+	put_8(&m, 0);
+	put_be64(&m, 3);
+	check_refused(&m, TCE_ERR_TORN, "section 9 (spapr_iommu)");
+
+	/* entries of the hashed page table */
+	put_beginning(&m);
+	put_8(&m, 2);
+	put_be32(&m, 0x234);
+	put_be32(&m, 0);
+	put_be64(&m, UINT64_MAX);
+	check_refused(&m, TCE_ERR_TORN, "section 564 (spapr/htab)");
+
+	/* RAM */
+	put_bytes(&m, "QEVM\0\0\0\3", 8);
+	put_section(&m, 1, 2, "ram", 0, 4);
+	put_be64(&m, ~UINT64_C(0xfff) | 4);
+	put_8(&m, 0);
+	put_be64(&m, UINT64_MAX);
+	check_refused(&m, TCE_ERR_STREAM, "section 2 (ram)");
+
+	/* a page's difference, a compressed page */
+	put_beginning(&m);
+	put_8(&m, 2);
+	put_be32(&m, 2);
+	put_be64(&m, 0x60);
+	put_8(&m, 1);
+	put_be16(&m, UINT16_MAX);
+	check_refused(&m, TCE_ERR_STREAM, "65535 bytes");
+	put_beginning(&m);
+	put_8(&m, 2);
+	put_be32(&m, 2);
+	put_be64(&m, 0x120);
+	put_be32(&m, UINT32_MAX);
+	check_refused(&m, TCE_ERR_STREAM, "4294967295 bytes");
+
+	/* machine type, capabilities, description, a command */
+	put_bytes(&m, "QEVM\0\0\0\3\7\xff\xff\xff\xff", 13);
+	check_refused(&m, TCE_ERR_TORN, "configuration");
+	put_bytes(&m, "QEVM\0\0\0\3\7\0\0\0\1p\5\x1a" "configuration/capabilities\0\0\0\1"
+		  "\xff\xff\xff\xff", 8 + 6 + 2 + 26 + 8);
+	check_refused(&m, TCE_ERR_TORN, "configuration");
+	put_beginning(&m);
+	put_ends(&m);
+	put_bytes(&m, "\0\6\xff\xff\xff\xff{", 7);
+	check_refused(&m, TCE_ERR_TORN, "description");
+	put_beginning(&m);
+	put_bytes(&m, "\x08\0\2\xff\xff", 5);
+	check_refused(&m, TCE_ERR_TORN, "command");
+}
+
+static void wrong_order_is_refused(void **state)
+{
+	static const uint8_t types[] = { 5, 6, 7, 0x7e };
+	struct maker m = { 0 };
+	size_t i;
+
+	put_bytes(&m, "QEMU\0\0\0\3", 8);
+	check_refused(&m, TCE_ERR_STREAM, "not a QEMU migration stream");
+	put_bytes(&m, "QEVM\0\0\0\2", 8);
+	check_refused(&m, TCE_ERR_STREAM, "version 2");
+	for (i = 0; i < sizeof(types); i++) {
+		put_beginning(&m);
+		put_8(&m, types[i]);
+		check_refused(&m, TCE_ERR_STREAM, "where a section must begin");
+	}
+	put_beginning(&m);			/* ends without the end of RAM */
+	put_ending(&m);
+	check_refused(&m, TCE_ERR_STREAM, "section 2 (ram) has not ended");
+	put_beginning(&m);			/* goes on after the end */
+	put_ends(&m);
+	put_parts(&m, 0);
+	check_refused(&m, TCE_ERR_STREAM, "goes on after its end");
+	put_beginning(&m);			/* never started */
+	put_bytes(&m, "\2\0\0\0\1", 5);
+	check_refused(&m, TCE_ERR_STREAM, "section 1: goes on but was never started");
+	put_beginning(&m);			/* started twice */
+	put_section(&m, 1, 2, "ram", 0, 4);
+	check_refused(&m, TCE_ERR_STREAM, "starts a second time");
+	put_beginning(&m);			/* a device with the number of RAM */
+	put_section(&m, 4, 2, "timer", 0, 4);
+	check_refused(&m, TCE_ERR_STREAM, "section 2 (timer)");
+	put_beginning(&m);			/* another section's footer */
+	put_bytes(&m, "\2\0\0\0\2\0\0\0\0\0\0\0\x10\x7e\0\0\0\3", 18);
+	check_refused(&m, TCE_ERR_STREAM, "section 2 (ram): its footer");
+	put_beginning(&m);			/* two kinds of page at once */
+	put_bytes(&m, "\2\0\0\0\2\0\0\0\0\0\0\0\x2a", 13);
+	check_refused(&m, TCE_ERR_STREAM, "flags 0x2a");
+}
+
+static void put_description(struct maker *m, const char *json, size_t len)
+{
+	put_beginning(m);
+	put_ends(m);
+	put_8(m, 0);
+	put_8(m, 6);
+	put_be32(m, (uint32_t)len);
+	put_bytes(m, json, len);
+}
+
+static void bad_descriptions_are_refused(void **state)
+{
+	static const struct {
+		const char *json, *says;
+	} bad[] = {
+		{ "{", "not JSON" }, { "{]", "not JSON" }, { "{\"a\" 1}", "not JSON" },
+		{ "{\"a\": }", "not JSON" }, { "{\"a\": 1 2}", "not JSON" },
+		{ "{\"a", "a string does not end" }, { "{\"a\": 1} 2", "something follows" },
+		{ "{\"devices\": 1}", "not JSON" }, { "{\"devices\": [1]}", "not JSON" },
+		{ "{\"devices\": [{\"instance_id\": -1}]}", "not a number" },
+		{ "{\"devices\": [{\"instance_id\": 99999999999999999999}]}", "too large" },
+		{ "{\"devices\": [{\"fields\": [{\"size\": 9999999999999999999, "
+		  "\"array_len\": 9}]}]}", "too large" },
+	};
+	struct tce_stream_stats stats;
+	char *deep = malloc(1 << 21);
+	struct maker m = { 0 };
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		put_description(&m, bad[i].json, strlen(bad[i].json));
+		check_refused(&m, TCE_ERR_STREAM, bad[i].says);
+	}
+	/* a million levels */
+	assert_non_null(deep);
+	memset(deep, '[', 1 << 21);
+	memcpy(deep, "{\"a\":", 5);
+	put_description(&m, deep, 1 << 20);
+	check_refused(&m, TCE_ERR_STREAM, "nested too deeply");
+	memcpy(deep, "{\"devices\":[", 12);
+	put_description(&m, deep, 1 << 20);
+	check_refused(&m, TCE_ERR_STREAM, "not JSON");
+
+	/* one that is too large to be looked at passes */
+	memset(deep, ' ', 1 << 21);
+	put_beginning(&m);
+	put_ends(&m);
+	put_8(&m, 0);
+	put_8(&m, 6);
+	put_be32(&m, 20 << 20);
+	put_8(&m, '{');
+	for (i = 0; i < 10; i++)
+		put_bytes(&m, deep, 2 << 20);
+	m.size--;
+	assert_int_equal(round_trip(&m, 0, &stats), 0);
+	assert_int_equal(stats.verdict, TCE_STREAM_UNCHECKED);
+	free(deep);
+	free_maker(&m);
+}
+
+static void check_untouched(struct maker *m, const char *says)
+{
+	struct tce_stream_stats stats;
+
+	put_bytes(m, "whatever comes", 14);
+	assert_int_equal(round_trip(m, 0, &stats), 0);
+	assert_false(stats.understood);
+	if (!strstr(stats.stopped_why, says))
+		fail_msg("'%s' does not say '%s'", stats.stopped_why, says);
+	assert_true(stats.stopped_at <= m->size);
+	free_maker(m);
+}
+
+static void unknown_passes_untouched(void **state)
+{
+	struct maker m = { 0 };
+	int i;
+
+	put_bytes(&m, "QEVM\0\0\0\3\7\0\0\0\1p\5\x1a" "configuration/capabilities\0\0\0\1"
+		  "\0\0\0\1\x0amapped-ram", 8 + 6 + 2 + 26 + 8 + 11);
+	check_untouched(&m, "capability mapped-ram");
+	put_bytes(&m, "QEVM\0\0\0\3\7\0\0\0\1p\5\x11" "configuration/new\0\0\0\1", 8 + 6 + 2 + 17 + 4);
+	check_untouched(&m, "unknown part of the configuration");
+	put_beginning(&m);
+	put_section(&m, 1, 77, "vfio", 0, 1);
+	check_untouched(&m, "section 77 (vfio)");
+	put_beginning(&m);
+	put_bytes(&m, "\2\0\0\0\2\0\0\0\0\0\0\x08\0", 13);
+	check_untouched(&m, "flags 0x800");
+	put_beginning(&m);
+	put_bytes(&m, "\x08\0\3\0\0", 5);
+	check_untouched(&m, "postcopy");
+	put_beginning(&m);
+	put_8(&m, 0x55);
+	check_untouched(&m, "section type 0x55");
+	make_small_stream(&m);
+	check_untouched(&m, "follows the stream's end");
+	for (i = 0; i < 65; i++) {		/* more iterated sections than are looked at */
+		if (!i)
+			put_beginning(&m);
+		put_section(&m, 1, 1000 + (uint32_t)i, "spapr/htab", 0, 1);
+		put_be32(&m, UINT32_MAX);
+		put_footer(&m, 1000 + (uint32_t)i);
+	}
+	check_untouched(&m, "iterated sections");
+}
+
+static void old_machines_have_no_footers(void **state)
+{
+	struct maker m = { 0 };
+
+	put_beginning(&m);
+	free_maker(&m);
+	put_bytes(&m, "QEVM\0\0\0\3", 8);
+	put_section(&m, 1, 2, "ram", 0, 4);
+	put_be64(&m, 4);
+	put_be64(&m, 0x10);
+	put_8(&m, 3);
+	put_be32(&m, 2);
+	put_be64(&m, 0x10);
+	put_section(&m, 4, 3, "timer", 0, 4);
+	check_untouched(&m, "footers");
+}
+
+/* A guest keeps a whole table section in its NVRAM: it packs exactly, but nobody believes it. */
+static void fake_tables_are_not_believed(void **state)
+{
+	struct maker nvram = { .footers = true }, m = { 0 };
+	struct tce_stream_stats stats;
+	uint64_t word = 3;
+
+	put_bytes(&nvram, "my data\x7e\0\0\0\x21", 12);
+	put_table(&nvram, 99, 0x80000000, 12, 0, &word, 1);
+	put_bytes(&nvram, "\x04\0\0\0\x22\3abc\0\0\0\0\0\0\0\1", 17);
+	put_beginning(&m);
+	put_ends(&m);
+	put_device(&m, 0x21, "spapr_nvram", nvram.data, nvram.size);
+	put_device(&m, 0x22, "globalstate", "running", 8);
+	put_ending(&m);
+	assert_int_equal(round_trip(&m, 0, &stats), 0);
+	assert_int_equal(stats.tables, 1);
+	assert_int_equal(stats.verdict, TCE_STREAM_DISAGREES);
+	free_maker(&m);
+	free_maker(&nvram);
+}
+
+/* What begins like a table and does not end like one passes too. */
+static void half_tables_pass(void **state)
+{
+	struct tce_stream_stats stats;
+	struct maker m = { 0 };
+	uint8_t half[9 + 8 + 30] = { 0x80, 0, 0, 0, 0, 0, 0, 1, 0 };
+
+	put_beginning(&m);
+	put_ends(&m);
+	put_section(&m, 4, 9, "spapr_iommu", 0x80000000, 3);
+	memset(half + 9, 7, sizeof(half) - 9);
+	put_bytes(&m, half, sizeof(half));
+	put_footer(&m, 9);
+	put_device(&m, 3, "globalstate", "running", 8);
+	put_ending(&m);
+	assert_int_equal(round_trip(&m, 0, &stats), 0);
+	assert_int_equal(stats.tables, 1);
+	assert_int_equal(stats.verdict, TCE_STREAM_DISAGREES);
+	free_maker(&m);
+}
+
+static void sizes_keep_their_promise(void **state)
+{
+	const uint32_t count = 4 << 20;
+	uint64_t *words = malloc(count * sizeof(*words)), seed = 1;
+	struct tce_stream_stats stats;
+	struct maker m = { 0 };
+	int kind;
+	size_t i;
+
+	assert_non_null(words);
+	for (kind = 0; kind < 2; kind++) {
+		for (i = 0; i < count; i++)
+			words[i] = kind ? next_random(&seed) : i << 16 | 3;
+		put_beginning(&m);
+		put_ends(&m);
+		put_table(&m, 9, 0x80000001, 16, UINT64_C(1) << 59, words, count);
+		put_ending(&m);
+		assert_int_equal(round_trip(&m, 0, &stats), 0);
+		if (kind)
+			assert_true(stats.packed_table_bytes <= stats.table_bytes / 100 * 101);
+		else
+			assert_true(stats.packed_bytes - (stats.bytes - stats.table_bytes) < 1024);
+		free_maker(&m);
+	}
+	free(words);
+}
+
+static void a_full_disk_is_an_error(void **state)
+{
+	struct memory packed = { 0 }, out;
+	struct tce_error err;
+	struct maker m = { 0 };
+	size_t room, whole;
+
+	make_small_stream(&m);
+	assert_int_equal(pack(m.data, m.size, &packed, 0, NULL, NULL), 0);
+	whole = packed.size;
+	for (room = 1; room < whole; room += 1 + room / 100) {
+		struct memory small = { .room = room };
+
+		err = (struct tce_error)TCE_ERROR_INIT;
+		assert_int_equal(pack(m.data, m.size, &small, 0, NULL, &err), TCE_ERR_IO);
+		assert_int_equal(err.sys_errno, ENOSPC);
+		free_memory(&small);
+	}
+	for (room = 1; room < m.size; room += 1 + room / 100) {
+		out = (struct memory) { .room = room };
+		err = (struct tce_error)TCE_ERROR_INIT;
+		assert_int_equal(unpack(packed.data, packed.size, &out, NULL, NULL, &err), TCE_ERR_IO);
+		assert_int_equal(err.sys_errno, ENOSPC);
+		free_memory(&out);
+	}
+	free_memory(&packed);
+	free_maker(&m);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(same_bytes_come_back),
+		cmocka_unit_test(tables_are_seen),
+		cmocka_unit_test(words_are_replaced),
+		cmocka_unit_test(every_truncation_is_refused),
+		cmocka_unit_test(every_flipped_bit_is_refused),
+		cmocka_unit_test(flipped_streams_pass_exactly_or_not),
+		cmocka_unit_test(huge_counts_are_refused),
+		cmocka_unit_test(wrong_order_is_refused),
+		cmocka_unit_test(bad_descriptions_are_refused),
+		cmocka_unit_test(unknown_passes_untouched),
+		cmocka_unit_test(old_machines_have_no_footers),
+		cmocka_unit_test(fake_tables_are_not_believed),
+		cmocka_unit_test(half_tables_pass),
+		cmocka_unit_test(sizes_keep_their_promise),
+		cmocka_unit_test(a_full_disk_is_an_error),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
