@@ -84,7 +84,7 @@ static uint64_t steps_to_zero(uint64_t tce, uint64_t stride)
 	if (tce & ((1ULL << shift) - 1))
 		return UINT64_MAX;
 
-	/* Newton's iteration: an odd number is its own inverse to 3 bits, then 6, 12, 24, 48, 96. */
+	/* Newton's iteration: an odd number is its own inverse to 3 bits, then 6, 12, ... 96. */
 	odd = stride >> shift;
 	inverse = odd;
 	for (i = 0; i < 5; i++)

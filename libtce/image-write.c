@@ -50,6 +50,7 @@ enum writer_state {
  * @filled: entries of @block that have been put.
  * @packed: list of runs of a block.
  * @squeezed: zstd's output.
+ * @squeezed_size: room in it.
  * @zstd: its context.
  * @out: small pieces waiting for the sink.
  * @out_used: bytes of @out.
@@ -196,13 +197,14 @@ static int write_pending_run(struct tce_writer *writer, struct tce_error *err)
 static bool worth_squeezing(struct tce_writer *writer, const uint8_t *payload, size_t size)
 {
 	const size_t piece = SAMPLE_BYTES / SAMPLE_PLACES;
+	const size_t apart = (size - piece) / (SAMPLE_PLACES - 1);
 	uint8_t sample[SAMPLE_BYTES];
 	size_t n, i;
 
 	if (size <= SAMPLE_BYTES)
 		return size >= 64;
 	for (i = 0; i < SAMPLE_PLACES; i++)
-		memcpy(sample + i * piece, payload + (size - piece) / (SAMPLE_PLACES - 1) * i, piece);
+		memcpy(sample + i * piece, payload + i * apart, piece);
 	n = ZSTD_compressCCtx(writer->zstd, writer->squeezed, writer->squeezed_size, sample,
 			      sizeof(sample), 1);
 	return !ZSTD_isError(n) && n <= sizeof(sample) / SQUEEZE_RATIO;
@@ -264,7 +266,8 @@ static bool worth_packing(struct tce_writer *writer, const uint64_t *words, size
 		seen += piece;
 		if (gap == end)
 			continue;
-		size = tce_pack_runs(place + gap, end - gap, writer->packed, TCE_PAYLOAD_MAX, &runs);
+		size = tce_pack_runs(place + gap, end - gap, writer->packed, TCE_PAYLOAD_MAX,
+				     &runs);
 		total += size;
 	}
 	return total < seen * sizeof(*words) / 4 * 3;

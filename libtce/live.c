@@ -53,7 +53,8 @@ static int proc_error(struct tce_error *err, pid_t pid, int sys_errno, const cha
 				     "PID %d: not permitted to %s: be root, or have CAP_SYS_PTRACE",
 				     (int)pid, what);
 	if (sys_errno == ENOENT || sys_errno == ESRCH)
-		return tce_set_error(err, TCE_ERR_NO_PROCESS, 0, "PID %d: no such process", (int)pid);
+		return tce_set_error(err, TCE_ERR_NO_PROCESS, 0, "PID %d: no such process",
+				     (int)pid);
 	return tce_set_error(err, TCE_ERR_IO, sys_errno, "PID %d: cannot %s", (int)pid, what);
 }
 
@@ -185,7 +186,8 @@ int tce_open_vmm(struct tce_vmm **result, pid_t pid, struct tce_error *err)
 	int pidfd, ret;
 
 	if (pid <= 0)
-		return tce_set_error(err, TCE_ERR_NO_PROCESS, 0, "PID %d: no such process", (int)pid);
+		return tce_set_error(err, TCE_ERR_NO_PROCESS, 0, "PID %d: no such process",
+				     (int)pid);
 	pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 	if (pidfd < 0)
 		return proc_error(err, pid, errno == EINVAL ? ESRCH : errno, "open it");

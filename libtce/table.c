@@ -133,7 +133,8 @@ int tce_declare_geometry(struct tce_table *table, const struct tce_geometry *by_
 
 	if (by_hand->known & TCE_KNOWN_LIOBN) {
 		if (told & TCE_KNOWN_LIOBN && by_hand->liobn != merged.liobn)
-			return tce_set_error(err, TCE_ERR_GEOMETRY, 0, "LIOBN is 0x%llx, not 0x%llx",
+			return tce_set_error(err, TCE_ERR_GEOMETRY, 0,
+					     "LIOBN is 0x%llx, not 0x%llx",
 					     (unsigned long long)merged.liobn,
 					     (unsigned long long)by_hand->liobn);
 		merged.liobn = by_hand->liobn;
@@ -283,7 +284,7 @@ int tce_save_table(struct tce_table *table, struct tce_writer *writer,
 		if (ret <= 0)
 			break;
 		for (index = first; count; ) {
-			/* Up to the next block's beginning: whole blocks need no copy in the writer. */
+			/* Up to the next block's beginning: the writer takes whole ones as they are. */
 			size_t n = min_u64(count, TCE_BLOCK_MAX - index % TCE_BLOCK_MAX);
 
 			ret = tce_read_words(table, index, words, n, err);

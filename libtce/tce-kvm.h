@@ -35,8 +35,8 @@
  * struct kvm_spapr_tce_dirty_log - for KVM_SPAPR_TCE_GET_DIRTY_LOG
  * @first: first entry, a multiple of 32768.
  * @count: entries; they end at a multiple of 32768 too, or at the table's end.
- * @bitmap: user address, 8-byte aligned, of whole u64s. Bit n is bit n % 8 of byte n / 8, and stands
- *	for the entries from @first + (n << KVM_SPAPR_TCE_DIRTY_SHIFT) on.
+ * @bitmap: user address, 8-byte aligned, of whole u64s. Bit n is bit n % 8 of byte n / 8, and
+ *	stands for the entries from @first + (n << KVM_SPAPR_TCE_DIRTY_SHIFT) on.
  * @flags: 0.
  * @pad: 0.
  */

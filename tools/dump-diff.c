@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * How the tables of two sources differ. Tables are paired by LIOBN; both sides are read side by side,
- * a block at a time.
+ * How the tables of two sources differ. Tables are paired by LIOBN; both sides are read side by
+ * side, a block at a time.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -261,7 +261,8 @@ static int list_tables(struct side *side, struct tce_geometry **list, size_t *co
 		if (ret <= 0)
 			break;
 		if (n == TABLES_MAX) {
-			ret = tce_set_error(err, TCE_ERR_LIMIT, 0, "more than %u tables", TABLES_MAX);
+			ret = tce_set_error(err, TCE_ERR_LIMIT, 0, "more than %u tables",
+					    TABLES_MAX);
 			break;
 		}
 		for (i = 0; i < n && !same_table(&tables[i], &side->geometry); i++)

@@ -10,6 +10,9 @@
  * struct walk - a walk over a table
  * @run: the run so far; no run when its count is 0.
  * @last_stride: stride of the run before.
+ * @take: called for each run; may be NULL.
+ * @ctx: handed to @take.
+ * @totals: sums so far.
  */
 struct walk {
 	struct run run;

@@ -54,13 +54,14 @@ void name_error(struct tce_error *err, const char *name)
 
 bool parse_number(const char *text, uint64_t max, uint64_t *value)
 {
+	const bool hex = text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
 	char *end;
 
 	/* strtoull() would take blanks and signs. */
 	if (text[0] < '0' || text[0] > '9')
 		return false;
 	errno = 0;
-	*value = strtoull(text, &end, text[0] == '0' && (text[1] == 'x' || text[1] == 'X') ? 16 : 10);
+	*value = strtoull(text, &end, hex ? 16 : 10);
 	return !errno && !*end && *value <= max;
 }
 

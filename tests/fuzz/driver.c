@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Runs a fuzz target without a fuzzer: every file of the corpus as it is, then a fixed number of
- * mutations of them, the same ones each time. A target built with clang -fsanitize=fuzzer instead of
- * this file is one for libFuzzer.
+ * mutations of them, the same ones each time. A target built with clang -fsanitize=fuzzer instead
+ * of this file is one for libFuzzer.
  *
  *	driver RUNS FOLDER...
  *
- * When the target crashes, the input is in $TCE_FUZZ_CRASH, or in fuzz-crash in the folder where the
- * target ran.
+ * When the target crashes, the input is in $TCE_FUZZ_CRASH, or in fuzz-crash in the folder where
+ * the target ran.
  */
 #include <dirent.h>
 #include <signal.h>
