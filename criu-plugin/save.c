@@ -16,6 +16,7 @@
 #include <sys/pidfd.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <criu/criu-plugin.h>
@@ -591,6 +592,14 @@ static int get_run_size(void)
 	return size;
 }
 
+static uint64_t now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000ULL + now.tv_nsec / 1000;
+}
+
 static void free_bytes(ProtobufCBinaryData *bytes)
 {
 	free(bytes->data);
@@ -643,7 +652,7 @@ int save_vm(const struct kvm_process *process, struct task *task, const struct k
 		.vm = KVM_CRIU__VM__INIT,
 	};
 	struct fdinfo info = {};
-	uint64_t vcpus;
+	uint64_t vcpus, began = now_us(), tables;
 	char name[64];
 	int ret = -1;
 
@@ -671,10 +680,15 @@ int save_vm(const struct kvm_process *process, struct task *task, const struct k
 			reg_value(find_reg(saver.vm.vcpu[0], KVM_REG_PPC_TB_OFFSET), 0);
 	if (!strcmp(saver.vm.mmu, "hpt") && saver.vm.hpt_order && save_hpt(&saver))
 		goto out;
+	tables = now_us();
 	if (save_tables(&saver, &info))
 		goto out;
+	tables = now_us() - tables;
 	snprintf(name, sizeof(name), "kvm-vm-%" PRIu64 ".img", saver.number);
 	ret = save_message(name, &saver.vm.base);
+	if (!ret)
+		pr_info("VM %" PRIu64 " saved in %" PRIu64 " us, its tables in %" PRIu64 " us\n",
+			saver.number, now_us() - began, tables);
 out:
 	free_fdinfo(&info);
 	free_vm(&saver.vm);
