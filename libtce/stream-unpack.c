@@ -34,6 +34,7 @@ struct unpacker {
 
 	int status;			/* first failure, and what it was */
 	struct tce_error error;
+	struct tce_error image_error;	/* the reader's, which may only be that of its source */
 };
 
 static uint64_t load_le64(const uint8_t *p)
@@ -146,7 +147,10 @@ static ssize_t image_read(void *ctx, void *buf, size_t len)
 /* An error of the reader, unless it only passes on one of ours. */
 static int image_failed(struct unpacker *u, int r)
 {
-	return u->status ? u->status : failed(u, r);
+	if (u->status)
+		return u->status;
+	u->error = u->image_error;
+	return failed(u, r);
 }
 
 static int begin_table(struct unpacker *u)
@@ -155,10 +159,10 @@ static int begin_table(struct unpacker *u)
 	struct tce_geometry geometry;
 	int r;
 
-	r = tce_create_reader(&u->reader, &source, &u->error);
+	r = tce_create_reader(&u->reader, &source, &u->image_error);
 	if (r)
 		return image_failed(u, r);
-	r = tce_next_table(u->reader, &geometry, &u->error);
+	r = tce_next_table(u->reader, &geometry, &u->image_error);
 	if (r < 0)
 		return image_failed(u, r);
 	if (!r)
@@ -179,7 +183,7 @@ static int end_table(struct unpacker *u)
 	struct tce_geometry geometry;
 	int r;
 
-	r = tce_next_table(u->reader, &geometry, &u->error);
+	r = tce_next_table(u->reader, &geometry, &u->image_error);
 	if (r < 0)
 		return image_failed(u, r);
 	if (r)
@@ -198,7 +202,7 @@ static int next_words(struct unpacker *u, size_t *count)
 	int r;
 
 	*count = (size_t)min_u64(u->left, TCE_BLOCK_MAX);
-	r = tce_cursor_words(&u->cursor, u->words, *count, &u->error);
+	r = tce_cursor_words(&u->cursor, u->words, *count, &u->image_error);
 	if (r)
 		return image_failed(u, r);
 	for (i = 0; i < *count; i++)

@@ -238,7 +238,7 @@ static void print_stats(const struct tce_stream_stats *s)
 
 static void print_help(void)
 {
-	puts("usage: tce-stream pack [options] < QEMU's stream > packed stream\n"
+	puts("Usage: tce-stream pack [options] < QEMU's stream > packed stream\n"
 	     "       tce-stream unpack [options] < packed stream > QEMU's stream\n"
 	     "\n"
 	     "Packs the TCE tables of a QEMU migration stream, or gives the stream back.\n"
