@@ -223,6 +223,72 @@ int tce_cursor_words(struct tce_cursor *cursor, uint64_t *words, size_t count,
  */
 bool tce_probe_stream(const uint8_t bytes[TCE_STREAM_PROBE]);
 
+/**
+ * DOC: A table that moves while its guest runs
+ *
+ * For a VMM that migrates its guest itself. The source makes a sender, sends rounds, stops the guest
+ * when a round was small enough, and sends the last one. The first round is the whole table,
+ * each one after it what has changed since, if the kernel has a dirty log; if not, the whole table
+ * again. The destination receives into its own, empty table. A VMM that stores to tables through
+ * mmap must not do so meanwhile: the log does not see that.
+ */
+struct tce_sender;
+
+/**
+ * struct tce_round - what a round was
+ * @entries: entries sent.
+ * @bytes: bytes that they took.
+ * @logged: they were chosen by the dirty log.
+ */
+struct tce_round {
+	uint64_t entries;
+	uint64_t bytes;
+	bool logged;
+};
+
+/**
+ * tce_create_sender() - begin to send a table
+ * @sender: receives the sender; free it with tce_destroy_sender().
+ * @table: the table, of which the number of entries must be known; must outlive the sender.
+ *	Its dirty log is started, and must not be in use.
+ * @sink: where to; copied.
+ * @err: what failed.
+ *
+ * Return: 0, %TCE_ERR_UNKNOWN, %TCE_ERR_NOMEM, or %TCE_ERR_IO.
+ */
+int tce_create_sender(struct tce_sender **sender, struct tce_table *table,
+		      const struct tce_sink *sink, struct tce_error *err);
+
+/**
+ * tce_send_round() - send a round
+ * @sender: the sender.
+ * @last: the guest has been stopped: what is received after this is the whole table.
+ * @round: receives what was sent, or NULL.
+ * @err: what failed.
+ *
+ * Return: 0, %TCE_ERR_IO, %TCE_ERR_ARG after the last round, or as tce_read_words().
+ */
+int tce_send_round(struct tce_sender *sender, bool last, struct tce_round *round,
+		   struct tce_error *err);
+
+/**
+ * tce_destroy_sender() - stop the dirty log and free a sender
+ * @sender: from tce_create_sender(), or NULL.
+ */
+void tce_destroy_sender(struct tce_sender *sender);
+
+/**
+ * tce_receive_table() - receive all rounds into a table
+ * @table: where to; empty, and of the same geometry as the one that is sent.
+ * @source: where from. Nothing after the last round is read.
+ * @err: what failed; with %TCE_ERR_REFUSED its index is that of the refused entry.
+ *
+ * Return: 0, %TCE_ERR_NOT_IMAGE, %TCE_ERR_VERSION, %TCE_ERR_TORN, %TCE_ERR_CORRUPT,
+ * %TCE_ERR_GEOMETRY, %TCE_ERR_LIMIT, %TCE_ERR_NOMEM, or as tce_write_words().
+ */
+int tce_receive_table(struct tce_table *table, const struct tce_source *source,
+		      struct tce_error *err);
+
 #ifdef __cplusplus
 }
 #endif

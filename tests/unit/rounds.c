@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * A table sent in rounds: what arrives is the table as it was at the last one; what is damaged on
+ * the way is refused. (The dirty log itself needs a kernel: tests/lab/scenarios/stream-rounds.)
+ */
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "tce-stream.h"
+#include "unit.h"
+
+#define ENTRIES	100000
+
+static struct tce_table *new_table(uint64_t entries)
+{
+	int fd = memfd_create("table", 0);
+	struct tce_table *table;
+
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, (off_t)(entries * 8)), 0);
+	assert_int_equal(tce_open_table(&table, fd, NULL), 0);
+	close(fd);
+	return table;
+}
+
+static void send_rounds(struct tce_table *from, struct memory *memory, uint64_t *words)
+{
+	struct tce_sink sink = memory_sink(memory);
+	struct tce_sender *sender;
+	struct tce_round round;
+
+	assert_int_equal(tce_create_sender(&sender, from, &sink, NULL), 0);
+	assert_int_equal(tce_send_round(sender, false, &round, NULL), 0);
+	assert_int_equal(round.entries, ENTRIES);
+	assert_false(round.logged);
+	assert_int_equal(round.bytes, memory->size);
+	/* the guest goes on: clears some, sets others */
+	memset(words + 1000, 0, 2000 * sizeof(*words));
+	words[ENTRIES - 1] = 0x7003;
+	assert_int_equal(tce_write_words(from, 0, words, ENTRIES, NULL, NULL), 0);
+	assert_int_equal(tce_send_round(sender, true, &round, NULL), 0);
+	assert_int_equal(tce_send_round(sender, true, &round, NULL), TCE_ERR_ARG);
+	tce_destroy_sender(sender);
+}
+
+static void the_last_round_counts(void **state)
+{
+	uint64_t *words = calloc(ENTRIES, sizeof(*words)), *back = calloc(ENTRIES, sizeof(*back));
+	size_t i;
+
+	assert_true(words && back);
+	for (i = 0; i < content_count; i++) {
+		struct tce_table *from = new_table(ENTRIES), *to = new_table(ENTRIES);
+		struct memory memory = { 0 };
+		struct tce_source source;
+
+		memset(words, 0, ENTRIES * sizeof(*words));
+		contents[i].fill(words, ENTRIES);
+		assert_int_equal(tce_write_words(from, 0, words, ENTRIES, NULL, NULL), 0);
+		send_rounds(from, &memory, words);
+		source = memory_source(&memory);
+		assert_int_equal(tce_receive_table(to, &source, NULL), 0);
+		assert_int_equal(memory.read, memory.size);
+		assert_int_equal(tce_read_words(to, 0, back, ENTRIES, NULL), 0);
+		assert_memory_equal(back, words, ENTRIES * sizeof(*words));
+		tce_close_table(from);
+		tce_close_table(to);
+		free_memory(&memory);
+	}
+	free(words);
+	free(back);
+}
+
+static void damage_is_refused(void **state)
+{
+	uint64_t *words = calloc(ENTRIES, sizeof(*words));
+	struct tce_table *from = new_table(ENTRIES), *to = new_table(ENTRIES);
+	struct tce_table *other = new_table(ENTRIES - 512);
+	struct memory memory = { 0 };
+	struct tce_source source;
+	struct tce_error err;
+	size_t i, whole;
+	int ret;
+
+	assert_non_null(words);
+	for (i = 0; i < 300; i++)
+		words[i * 7] = i << 12 | 3;
+	assert_int_equal(tce_write_words(from, 0, words, ENTRIES, NULL, NULL), 0);
+	send_rounds(from, &memory, words);
+	source = memory_source(&memory);
+	assert_int_equal(tce_receive_table(other, &source, &err), TCE_ERR_GEOMETRY);
+	whole = memory.size;
+	for (memory.size = 0; memory.size < whole; memory.size++) {
+		err = (struct tce_error)TCE_ERROR_INIT;
+		source = memory_source(&memory);
+		ret = tce_receive_table(to, &source, &err);
+		/* in the magic of an image, it is none */
+		assert_true(ret == TCE_ERR_TORN || ret == TCE_ERR_NOT_IMAGE);
+		assert_true(err.message[0]);
+	}
+	memory.size = whole;
+	for (i = 0; i < whole; i++) {
+		memory.data[i] ^= (uint8_t)(1 << i % 8);
+		err = (struct tce_error)TCE_ERROR_INIT;
+		source = memory_source(&memory);
+		if (tce_receive_table(to, &source, &err) >= 0)
+			fail_msg("a flipped bit at %zu of %zu is not seen", i, whole);
+		assert_true(err.message[0]);
+		memory.data[i] ^= (uint8_t)(1 << i % 8);
+	}
+	tce_close_table(from);
+	tce_close_table(to);
+	tce_close_table(other);
+	free_memory(&memory);
+	free(words);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_last_round_counts),
+		cmocka_unit_test(damage_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
