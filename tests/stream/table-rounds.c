@@ -5,8 +5,8 @@
  *
  *	table-rounds SOURCE-PID TARGET-PID LIOBN MAX-ROUNDS STOP-COMMAND [MILLISECONDS]
  *
- * Runs STOP-COMMAND, which stops the guest, when a round was no smaller than the one before, or after
- * MAX-ROUNDS; then comes the last. Waits MILLISECONDS (100) before each round but the first.
+ * Runs STOP-COMMAND, which stops the guest, when a round was one group of the dirty log or less, or
+ * after MAX-ROUNDS; then comes the last. Waits MILLISECONDS (100) before each round but the first.
  */
 #include <inttypes.h>
 #include <pthread.h>
@@ -79,7 +79,7 @@ int main(int argc, char **argv)
 	    tce_create_sender(&sender, table, &sink, &err))
 		return failed(&err);
 	for (number = 1; !last; number++) {
-		if (number > 1 && !last)
+		if (number > 1)
 			usleep(pause_us);
 		last = number > max || (number > 2 && before <= 512);
 		if (last && system(argv[5])) {
