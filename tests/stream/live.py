@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 
+sys.dont_write_bytecode = True
 import vm
 
 TOOL = shlex.quote(sys.argv[1])
