@@ -39,6 +39,36 @@ debian_mirror() {
 
 KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 
+# bootstrap TARGET LOG OPTION...: unpacks ppc64el packages of $GUEST_SUITE. A mirror that is
+# being brought up to date can serve a Release file with an index that it does not describe,
+# for days; under the release's other name, stable, it then often has a pair that fits.
+bootstrap() {
+	local target=$1 log=$2 mirror suite codename try
+	shift 2
+	mirror=$(debian_mirror)
+	: >"$log"
+	for try in 1 2 3; do
+		for suite in "$GUEST_SUITE" stable; do
+			if [ "$suite" = stable ]; then
+				rm -f "$target.release"
+				/usr/lib/apt/apt-helper download-file "${mirror%/}/dists/stable/InRelease" \
+					"$target.release" >>"$log" 2>&1 || continue
+				codename=$(sed -n 's/^Codename: *//p' "$target.release")
+				rm -f "$target.release"
+				[ "$codename" = "$GUEST_SUITE" ] || continue
+			fi
+			rm -rf "$target"
+			mmdebstrap --variant=extract --architectures=ppc64el --keyring="$KEYRING" \
+				--aptopt='Apt::Install-Recommends "false"' "$@" \
+				"$suite" "$target" "$mirror" >>"$log" 2>&1 && return
+		done
+		say "the mirror did not give $GUEST_SUITE's ppc64el packages (try $try of 3)"
+		[ "$try" = 3 ] || sleep 30
+	done
+	tail -n 20 "$log" >&2
+	die "mmdebstrap failed"
+}
+
 # apt_with SUITE...: an apt configuration of our own in $CACHE/apt, which knows the
 # given suites (binary and source) beside nothing else. The machine's stays as it is.
 # Prints the options to give to apt-get.
