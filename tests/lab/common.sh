@@ -94,3 +94,26 @@ apt_with() {
 	rm -f "$dir/parts/lab.sources.new"
 	printf '%s\n' "$opts"
 }
+
+# kernel_source TARBALL VERSION: the kernel's sources as a git tree with a tag "base", unpacked
+# once for everybody. Prints its path; who wants something else than the lab's kernels to be
+# checked out makes a work tree of its own.
+kernel_source() {
+	local src=$CACHE/linux-$2
+	(
+		flock 8
+		[ ! -d "$src/.git" ] || exit 0
+		rm -rf "$src" "$src.new"
+		mkdir -p "$src.new"
+		tar -xf "$1" -C "$src.new" --strip-components=1
+		git -C "$src.new" init -q
+		git -C "$src.new" config user.name lab
+		git -C "$src.new" config user.email lab@localhost
+		git -C "$src.new" config gc.auto 0
+		git -C "$src.new" add -Af
+		git -C "$src.new" commit -qm base
+		git -C "$src.new" tag base
+		mv "$src.new" "$src"
+	) 8>"$CACHE/source.lock" >&2
+	printf '%s\n' "$src"
+}
