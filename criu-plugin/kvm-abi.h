@@ -37,6 +37,13 @@ struct kvm_vcpu_events {
 #define KVM_SPAPR_TCE_FD_FILE		(1 << 0)
 #endif
 
+#ifndef KVM_CAP_PPC_DIRTY_LOG_FULL
+#define KVM_CAP_PPC_DIRTY_LOG_FULL	0x7cf
+#endif
+
+/* arch/powerpc/kvm/book3s_xics.h: the source numbers of XICS, and of XIVE from 0 on */
+#define IRQ_SOURCES_MAX			(1 << 20)
+
 /* LPCR bit of the partition's right to issue tlbie: arch/powerpc/include/asm/reg.h */
 #define LPCR_GTSE			0x400
 

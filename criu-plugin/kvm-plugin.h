@@ -27,7 +27,7 @@ void print_on_level(unsigned int level, const char *format, ...)
 
 /* ---- image.c: files in CRIU's image folder ---- */
 
-#define IMAGE_VERSION	1
+#define IMAGE_VERSION	2
 
 struct image;
 
@@ -53,7 +53,7 @@ struct kvm_fd {
 	KvmCriu__Object object;
 	uint64_t vm;		/* number of its VM, 0 for /dev/kvm */
 	uint64_t which;		/* vCPU id or LIOBN */
-	uint64_t inode;		/* of what can be mapped (vCPU, table): its own; else 0 */
+	uint64_t inode;		/* of what can be mapped (vCPU, table, device): its own; else 0 */
 };
 
 struct kvm_map {
@@ -78,6 +78,7 @@ struct kvm_process {
 	size_t nr_eventfds;
 	struct kvm_map *maps;
 	size_t nr_maps;
+	int foreign_fd;		/* of vhost or VFIO, or -1 */
 };
 
 /* A "name:<tab>value" file of /proc, in memory. */
@@ -116,6 +117,7 @@ void *task_buffer(struct task *task, size_t size, uint64_t *remote);
  * Add a system call to the next run. The answer is its number, for task_result(). The run
  * stops behind the first call that fails, unless the call @may_fail.
  */
+#define TASK_CALLS_MAX	4095	/* in one run */
 int task_call(struct task *task, bool may_fail, long nr, uint64_t a0, uint64_t a1, uint64_t a2,
 	      uint64_t a3, uint64_t a4, uint64_t a5);
 int run_task(struct task *task);
@@ -138,6 +140,13 @@ uint64_t reg_value(const KvmCriu__Reg *reg, size_t at);
 
 /* ---- save.c and restore.c: a VM ---- */
 
+/* Append an element, all zeros, to a repeated field of a message: &message->n_field, &message->field. */
+void *add_element(size_t *count, void *array, size_t size);
+int set_bytes(ProtobufCBinaryData *bytes, const void *data, size_t len);
+/* Memory of the guest that others than the process have written to counts as changed. */
+void touch_guest_memory(const struct kvm_process *process, const KvmCriu__Vm *vm, uint64_t gpa,
+			uint64_t len);
+
 /* Write the images of a VM that @process owns. Changes nothing in the VM. */
 int save_vm(const struct kvm_process *process, struct task *task, const struct kvm_fd *vm_fd);
 
@@ -147,5 +156,21 @@ int check_images(void);
 int restore_file(uint32_t id);
 /* What can only be done in the whole process: mappings and ioeventfds. */
 int finish_process(pid_t pid);
+
+/* ---- irqchip.c: the interrupt controller in KVM, if there is one ---- */
+
+/* With all vCPUs in @vm already, and no irqfd in the middle of something. */
+int save_irqchip(const struct kvm_process *process, struct task *task, uint64_t number,
+		 KvmCriu__Vm *vm);
+void free_irqchip(KvmCriu__IrqController *controller);
+
+/* Before anything is created. */
+int check_irqchip(const KvmCriu__Vm *vm);
+/* In the process: make the device. The answer is its fd. */
+int make_irqchip(const KvmCriu__Vm *vm, int vm_fd);
+/* In the process, with vCPUs whose registers are set: connect them, and all but the next. */
+int load_irqchip(const KvmCriu__Vm *vm, int device_fd, const int *vcpu_fds);
+/* With the process's memory in place: what XIVE keeps there. Uses up @task's list. */
+int finish_irqchip(pid_t pid, struct task *task, const KvmCriu__Vm *vm);
 
 #endif /* KVM_PLUGIN_H */

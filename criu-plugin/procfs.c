@@ -181,22 +181,32 @@ static int add_eventfd(struct kvm_process *process, int fd)
 	return 0;
 }
 
+/* XICS up to POWER8; XICS and XIVE on hosts with XIVE. A VM has at most one of them. */
+static const char *const controllers[] = { "kvm-xics", "kvm-xive", "kvm-xive-native" };
+
 static int check_vm(const struct kvm_process *process, int fd, const struct fdinfo *info)
 {
 	const char *text;
 	uint64_t value;
 
-	text = next_fdinfo(info, "kvm-device", NULL);
-	if (text) {
-		pr_err("Process %d, fd %d: the VM has an in-kernel device (%.*s), which can't be saved\n",
-		       process->pid, fd, (int)strcspn(text, "\n"), text);
-		return -1;
+	text = NULL;
+	while ((text = next_fdinfo(info, "kvm-device", text))) {
+		size_t i, len = strcspn(text, "\n");
+
+		for (i = 0; i < ARRAY_LEN(controllers); i++)
+			if (strlen(controllers[i]) == len && !strncmp(text, controllers[i], len))
+				break;
+		if (i == ARRAY_LEN(controllers)) {
+			pr_err("Process %d, fd %d: the VM has an in-kernel device (%.*s), which can't be saved\n",
+			       process->pid, fd, (int)len, text);
+			return -1;
+		}
 	}
 	text = next_fdinfo(info, "kvm-type", NULL);
 	if (!text || strncmp(text, "hv\n", 3))
 		return refuse(process, fd, "the VM", "its type is not KVM-HV");
-	if (next_fdinfo(info, "kvm-irqfd", NULL))
-		return refuse(process, fd, "the VM", "it has an irqfd");
+	if (next_fdinfo(info, "kvm-irqfd", NULL) && !next_fdinfo(info, "kvm-device", NULL))
+		return refuse(process, fd, "the VM", "it has an irqfd and no interrupt controller");
 	if (!fdinfo_u64(info, "kvm-dead", &value) && value)
 		return refuse(process, fd, "the VM", "KVM has declared it dead");
 	if (!fdinfo_u64(info, "kvm-nested", &value) && value)
@@ -216,8 +226,10 @@ static int check_vcpu(const struct kvm_process *process, int fd, const struct fd
 
 	if (!fdinfo_u64(info, "kvm-guest-debug", &value) && value)
 		return refuse(process, fd, "the vCPU", "it is being debugged");
-	if (!fdinfo_u64(info, "kvm-irq-type", &value) && value)
-		return refuse(process, fd, "the vCPU", "it has an in-kernel interrupt controller");
+	if (!fdinfo_u64(info, "kvm-irq-type", &value) && value &&
+	    !next_fdinfo(info, "kvm-irq-server", NULL))
+		return refuse(process, fd, "the vCPU",
+			      "its in-kernel interrupt controller is of an unknown kind");
 	return 0;
 }
 
@@ -244,6 +256,9 @@ static const struct kind {
 	{ "kvm-vcpu:", KVM_CRIU__OBJECT__VCPU, "kvm-vcpu", check_vcpu },
 	{ "kvm-vcpu-stats:", KVM_CRIU__OBJECT__VCPU_STATS, "kvm-vcpu", NULL },
 	{ "kvm-tce:", KVM_CRIU__OBJECT__TABLE, "tce-liobn", check_table },
+	{ "kvm-xics", KVM_CRIU__OBJECT__DEVICE, NULL, NULL },
+	{ "kvm-xive", KVM_CRIU__OBJECT__DEVICE, NULL, NULL },
+	{ "kvm-xive-native", KVM_CRIU__OBJECT__DEVICE, NULL, NULL },
 };
 
 static bool is_kind(const struct kind *kind, const char *link)
@@ -279,7 +294,8 @@ static int scan_kvm_fd(struct kvm_process *process, int fd, const char *link)
 		goto out;
 	}
 	found.object = kind->object;
-	if ((found.object == KVM_CRIU__OBJECT__TABLE || found.object == KVM_CRIU__OBJECT__VCPU) &&
+	if ((found.object == KVM_CRIU__OBJECT__TABLE || found.object == KVM_CRIU__OBJECT__VCPU ||
+	     found.object == KVM_CRIU__OBJECT__DEVICE) &&
 	    fdinfo_u64(&info, "ino", &found.inode)) {
 		refuse(process, fd, link, "the kernel does not tell its inode");
 		goto out;
@@ -311,6 +327,8 @@ static int scan_fd(struct kvm_process *process, int fd)
 			return scan_kvm_fd(process, fd, link + strlen(anon));
 		if (!strcmp(link + strlen(anon), "[eventfd]"))
 			return add_eventfd(process, fd);
+		if (!strncmp(link + strlen(anon), "[vfio", 5))
+			process->foreign_fd = fd;
 		if (!strcmp(link + strlen(anon), "[kvm-gmem]"))
 			return refuse(process, fd, "[kvm-gmem]", "guest_memfd is not supported");
 		return 0;
@@ -318,6 +336,9 @@ static int scan_fd(struct kvm_process *process, int fd)
 	if (link[0] == '/' && !stat(path, &st) && S_ISCHR(st.st_mode) && st.st_rdev == KVM_DEVICE)
 		return add_kvm_fd(process, &(struct kvm_fd){ .fd = fd,
 							     .object = KVM_CRIU__OBJECT__KVM });
+	if (!strncmp(link, "/dev/vhost-", 11) || !strncmp(link, "/dev/vfio/", 10) ||
+	    !strcmp(link, "/dev/iommu"))
+		process->foreign_fd = fd;
 	return 0;
 }
 
@@ -469,9 +490,14 @@ bool is_mapped_object(int fd)
 
 int scan_process(struct kvm_process *process, pid_t pid)
 {
-	*process = (struct kvm_process){ .pid = pid };
+	*process = (struct kvm_process){ .pid = pid, .foreign_fd = -1 };
 	if (scan_fds(process))
 		goto err;
+	if (process->nr_fds && process->foreign_fd >= 0) {
+		refuse(process, process->foreign_fd, "a VM with VFIO or vhost",
+		       "the kernel works on its memory from outside KVM");
+		goto err;
+	}
 	/* mappings stay when every fd is closed, so look at them in any case */
 	if (scan_maps(process))
 		goto err;

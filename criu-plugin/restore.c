@@ -30,7 +30,9 @@
 #include "tce.h"
 
 #define VCPUS_MAX	2048
+#define BATCH		1000	/* irqfds in one run of system calls */
 #define HPTE_SIZE	16
+#define RTAS_NAME_SIZE	sizeof(((struct kvm_rtas_token_args *)0)->name)
 
 struct vm {
 	KvmCriu__Vm *image;
@@ -39,6 +41,7 @@ struct vm {
 	int fd;
 	int *vcpu_fds;
 	int *table_fds;
+	int device_fd;		/* of the interrupt controller, if there is one */
 };
 
 /* Read in CRIU's main process; the processes that it forks have their own copy. */
@@ -187,13 +190,23 @@ static int check_vcpu(const KvmCriu__Vm *vm, const KvmCriu__Vcpu *vcpu, size_t r
 	return 0;
 }
 
+static bool logs_dirty_pages(const KvmCriu__Vm *vm)
+{
+	size_t i;
+
+	for (i = 0; i < vm->n_slot; i++)
+		if (vm->slot[i]->flags & KVM_MEM_LOG_DIRTY_PAGES)
+			return true;
+	return vm->dirty_log_full;
+}
+
 static int check_vm(const KvmCriu__Vm *vm, int kvm)
 {
 	bool radix = !strcmp(vm->mmu, "radix");
 	int run_size = ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
 	size_t i;
 
-	if (vm->version != IMAGE_VERSION)
+	if (!vm->version || vm->version > IMAGE_VERSION)
 		return refuse(vm, "its image has a version that this plugin does not know");
 	if (strcmp(vm->type, "hv") || (!radix && strcmp(vm->mmu, "hpt")))
 		return refuse(vm, "its type is unknown");
@@ -217,6 +230,17 @@ static int check_vm(const KvmCriu__Vm *vm, int kvm)
 	for (i = 0; i < vm->n_vcpu; i++)
 		if (check_vcpu(vm, vm->vcpu[i], run_size))
 			return -1;
+	if (logs_dirty_pages(vm) && extension(kvm, KVM_CAP_PPC_DIRTY_LOG_FULL) <= 0)
+		return refuse(vm, "the running kernel lacks this project's patches "
+			      "(KVM_CAP_PPC_DIRTY_LOG_FULL)");
+	if (check_irqchip(vm))
+		return -1;
+	if (vm->irq_controller && !strcmp(vm->irq_controller->type, "xive") &&
+	    extension(kvm, KVM_CAP_PPC_IRQ_XIVE) <= 0)
+		return refuse(vm, "KVM has no XIVE on this host (KVM_CAP_PPC_IRQ_XIVE)");
+	for (i = 0; i < vm->n_rtas_token; i++)
+		if (strlen(vm->rtas_token[i]->name) >= RTAS_NAME_SIZE)
+			return refuse(vm, "its image has an RTAS call with too long a name");
 	return check_tables(vm);
 }
 
@@ -396,6 +420,21 @@ static int set_hcalls(const struct vm *vm, const struct fdinfo *info)
 	return 0;
 }
 
+static int set_rtas_tokens(const struct vm *vm)
+{
+	size_t i;
+
+	for (i = 0; i < vm->image->n_rtas_token; i++) {
+		const KvmCriu__RtasToken *token = vm->image->rtas_token[i];
+		struct kvm_rtas_token_args args = { .token = token->token };
+
+		snprintf(args.name, sizeof(args.name), "%s", token->name);
+		if (vm_ioctl(vm, KVM_PPC_RTAS_DEFINE_TOKEN, &args, "RTAS call") < 0)
+			return -1;
+	}
+	return 0;
+}
+
 static int configure_vm(const struct vm *vm)
 {
 	const KvmCriu__Vm *image = vm->image;
@@ -430,7 +469,7 @@ static int configure_vm(const struct vm *vm)
 	    vm_enable(vm, KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, image->manual_dirty_log, 0,
 		      "dirty log mode"))
 		goto out;
-	ret = 0;
+	ret = set_rtas_tokens(vm);
 out:
 	free_fdinfo(&info);
 	return ret;
@@ -478,8 +517,12 @@ static int make_vcpus(struct vm *vm)
 
 static int set_slots(const struct vm *vm)
 {
+	bool log_full = logs_dirty_pages(vm->image);
 	size_t i;
 
+	/* what a reader of a dirty log had not fetched yet must not be lost: all of it is dirty */
+	if (log_full && vm_enable(vm, KVM_CAP_PPC_DIRTY_LOG_FULL, 1, 0, "dirty logs"))
+		return -1;
 	for (i = 0; i < vm->image->n_slot; i++) {
 		const KvmCriu__Slot *slot = vm->image->slot[i];
 		struct kvm_userspace_memory_region region = {
@@ -493,7 +536,26 @@ static int set_slots(const struct vm *vm)
 		if (vm_ioctl(vm, KVM_SET_USER_MEMORY_REGION, &region, "memory slot") < 0)
 			return -1;
 	}
+	if (log_full && !vm->image->dirty_log_full &&
+	    vm_enable(vm, KVM_CAP_PPC_DIRTY_LOG_FULL, 0, 0, "dirty logs"))
+		return -1;
 	return 0;
+}
+
+static int make_device(struct vm *vm)
+{
+	if (!vm->image->irq_controller)
+		return 0;
+	vm->device_fd = make_irqchip(vm->image, vm->fd);
+	if (vm->device_fd >= 0)
+		vm->device_fd = move_up(vm->device_fd);
+	return vm->device_fd < 0 ? -1 : 0;
+}
+
+static int load_device(const struct vm *vm)
+{
+	return vm->image->irq_controller ?
+		load_irqchip(vm->image, vm->device_fd, vm->vcpu_fds) : 0;
 }
 
 static int set_mmu(const struct vm *vm)
@@ -759,7 +821,8 @@ static int make_vm(struct vm *vm)
 	vm->fd = fd;
 	/* what comes later stands on what comes before: entries of tables on memory slots, say */
 	if (configure_vm(vm) || make_vcpus(vm) || set_slots(vm) || set_mmu(vm) || load_hpt(vm) ||
-	    make_tables(vm) || set_vcpus(vm) || set_coalesced(vm))
+	    make_tables(vm) || set_vcpus(vm) || make_device(vm) || load_device(vm) ||
+	    set_coalesced(vm))
 		return -1;
 	vm->made = true;
 	pr_info("VM %" PRIu64 " is made: %zu vCPUs, %zu tables\n", vm->image->number,
@@ -775,6 +838,10 @@ static int pick_fd(const struct vm *vm, const KvmCriu__File *file)
 	switch (file->object) {
 	case KVM_CRIU__OBJECT__VM:
 		return fcntl(vm->fd, F_DUPFD_CLOEXEC, 0);
+	case KVM_CRIU__OBJECT__DEVICE:
+		if (!vm->image->irq_controller)
+			break;
+		return fcntl(vm->device_fd, F_DUPFD_CLOEXEC, 0);
 	case KVM_CRIU__OBJECT__VM_STATS:
 		return ioctl(vm->fd, KVM_GET_STATS_FD, 0);
 	case KVM_CRIU__OBJECT__VCPU:
@@ -814,6 +881,8 @@ static void let_go(struct vm *vm)
 		close(vm->vcpu_fds[i]);
 	for (i = 0; i < vm->image->n_table; i++)
 		close(vm->table_fds[i]);
+	if (vm->image->irq_controller)
+		close(vm->device_fd);
 	close(vm->fd);
 }
 
@@ -874,6 +943,41 @@ static int add_ioeventfds(struct task *task, const struct vm *vm, int vm_fd)
 	return 0;
 }
 
+/* With the interrupt controller as it was: an eventfd that is signalled already interrupts. */
+static int add_irqfds(struct task *task, const struct vm *vm, int vm_fd)
+{
+	size_t i, at, n;
+	int ret;
+
+	for (at = 0; at < vm->image->n_irqfd; at += n) {
+		n = vm->image->n_irqfd - at < BATCH ? vm->image->n_irqfd - at : BATCH;
+		reset_task(task);
+		for (i = at; i < at + n; i++) {
+			const KvmCriu__Irqfd *saved = vm->image->irqfd[i];
+			struct kvm_irqfd *args;
+			uint64_t remote;
+
+			args = task_buffer(task, sizeof(*args), &remote);
+			args->fd = saved->fd;
+			args->gsi = saved->gsi;
+			if (saved->has_resample_fd) {
+				args->flags = KVM_IRQFD_FLAG_RESAMPLE;
+				args->resamplefd = saved->resample_fd;
+			}
+			task_ioctl(task, false, vm_fd, KVM_IRQFD, remote);
+		}
+		if (run_task(task))
+			return -1;
+		ret = failed_call(task);
+		if (ret) {
+			errno = -ret;
+			pr_perror("VM %" PRIu64 ": KVM refuses its irqfds", vm->image->number);
+			return -1;
+		}
+	}
+	return 0;
+}
+
 int finish_process(pid_t pid)
 {
 	KvmCriu__Task *saved = NULL;
@@ -921,6 +1025,13 @@ int finish_process(pid_t pid)
 		errno = -n;
 		pr_perror("Process %d: KVM's mappings and ioeventfds can't be put in place", pid);
 		goto out;
+	}
+	for (i = 0; i < saved->n_vm; i++) {
+		const struct vm *vm = find_vm(saved->vm[i]->number);
+
+		if (finish_irqchip(pid, task, vm->image) ||
+		    add_irqfds(task, vm, saved->vm[i]->fd))
+			goto out;
 	}
 	ret = 0;
 out:

@@ -27,6 +27,7 @@
 #include "tce.h"
 
 #define HPT_CHUNK	(1 << 20)
+#define SETTLE_TRIES	5000	/* of a millisecond and more */
 
 struct saver {
 	const struct kvm_process *process;
@@ -47,8 +48,7 @@ static int get_fd(const struct saver *saver, int fd)
 	return local;
 }
 
-/* Append an element to a repeated field of a message. */
-static void *add_element(size_t *count, void *array, size_t size)
+void *add_element(size_t *count, void *array, size_t size)
 {
 	void **elements = *(void ***)array;
 	void *element = calloc(1, size);
@@ -65,7 +65,7 @@ static void *add_element(size_t *count, void *array, size_t size)
 	return element;
 }
 
-static int set_bytes(ProtobufCBinaryData *bytes, const void *data, size_t len)
+int set_bytes(ProtobufCBinaryData *bytes, const void *data, size_t len)
 {
 	bytes->data = malloc(len);
 	if (!bytes->data) {
@@ -99,9 +99,70 @@ static int save_slots(struct saver *saver, const struct fdinfo *info)
 			   " flags %x", &as, &slot->id, &slot->gpa, &slot->size, &slot->hva,
 			   &slot->flags) != 6 || as)
 			return missing(saver, "memory slots in a known form");
-		if (slot->flags & KVM_MEM_LOG_DIRTY_PAGES) {
-			pr_err("VM %" PRIu64 " of process %d: memory slot %u is being dirty-logged, "
-			       "which can't be saved\n", saver->number, saver->process->pid, slot->id);
+	}
+	return 0;
+}
+
+/* The fd, in the process, of an eventfd that KVM has: fdinfo names it by its id. */
+static int eventfd_of(const struct saver *saver, const char *what, uint64_t which, int id,
+		      uint32_t *fd)
+{
+	size_t i;
+
+	for (i = 0; i < saver->process->nr_eventfds; i++) {
+		if (saver->process->eventfds[i].id == id) {
+			*fd = saver->process->eventfds[i].fd;
+			return 0;
+		}
+	}
+	pr_err("VM %" PRIu64 " of process %d: the %s %#" PRIx64
+	       " can't be saved: its eventfd %d is not open in the process\n", saver->number,
+	       saver->process->pid, what, which, id);
+	return -1;
+}
+
+static int save_irqfds(struct saver *saver, const struct fdinfo *info)
+{
+	const char *line = NULL;
+
+	while ((line = next_fdinfo(info, "kvm-irqfd", line))) {
+		KvmCriu__Irqfd *irqfd = add_element(&saver->vm.n_irqfd, &saver->vm.irqfd,
+						    sizeof(*irqfd));
+		int id, resample, got;
+
+		if (!irqfd)
+			return -1;
+		kvm_criu__irqfd__init(irqfd);
+		got = sscanf(line, "gsi %u eventfd %d resample %d", &irqfd->gsi, &id, &resample);
+		if (got < 2)
+			return missing(saver, "irqfds in a known form");
+		irqfd->has_resample_fd = got == 3;
+		if (eventfd_of(saver, "irqfd of interrupt", irqfd->gsi, id, &irqfd->fd) ||
+		    (got == 3 && eventfd_of(saver, "irqfd of interrupt", irqfd->gsi, resample,
+					    &irqfd->resample_fd)))
+			return -1;
+	}
+	return 0;
+}
+
+static int save_rtas_tokens(struct saver *saver, const struct fdinfo *info)
+{
+	const char *line = NULL;
+
+	while ((line = next_fdinfo(info, "kvm-rtas-token", line))) {
+		KvmCriu__RtasToken *token = add_element(&saver->vm.n_rtas_token,
+							&saver->vm.rtas_token, sizeof(*token));
+		char *end;
+
+		if (!token)
+			return -1;
+		kvm_criu__rtas_token__init(token);
+		token->token = strtoull(line, &end, 16);
+		if (end == line || *end != ' ')
+			return missing(saver, "RTAS tokens in a known form");
+		token->name = strndup(end + 1, strcspn(end + 1, "\n"));
+		if (!token->name) {
+			pr_err("Out of memory\n");
 			return -1;
 		}
 	}
@@ -116,7 +177,6 @@ static int save_ioeventfds(struct saver *saver, const struct fdinfo *info)
 		KvmCriu__Ioeventfd *io;
 		uint64_t match = 0;
 		int id, got;
-		size_t i;
 
 		/* KVM makes this one by itself, beside the one on the mmio bus with length 0 */
 		if (!strncmp(line, "bus fast-mmio ", 14))
@@ -131,16 +191,8 @@ static int save_ioeventfds(struct saver *saver, const struct fdinfo *info)
 			return missing(saver, "ioeventfds in a known form");
 		io->has_datamatch = got == 4;
 		io->datamatch = match;
-		for (i = 0; i < saver->process->nr_eventfds; i++)
-			if (saver->process->eventfds[i].id == id)
-				break;
-		if (i == saver->process->nr_eventfds) {
-			pr_err("VM %" PRIu64 " of process %d: the ioeventfd at %#" PRIx64
-			       " can't be saved: its eventfd %d is not open in the process\n",
-			       saver->number, saver->process->pid, io->addr, id);
+		if (eventfd_of(saver, "ioeventfd at", io->addr, id, &io->fd))
 			return -1;
-		}
-		io->fd = saver->process->eventfds[i].fd;
 	}
 	return 0;
 }
@@ -189,7 +241,7 @@ static int save_config(struct saver *saver, const struct fdinfo *info)
 	KvmCriu__Vm *vm = &saver->vm;
 	const char *mmu = next_fdinfo(info, "kvm-mmu", NULL);
 	const char *smt = next_fdinfo(info, "kvm-smt", NULL);
-	uint64_t order, fwnmi, dawr1, halt_poll;
+	uint64_t order, fwnmi, dawr1, halt_poll, log_full;
 
 	if (!mmu || !smt || fdinfo_u64(info, "kvm-process-table", &vm->process_table) ||
 	    fdinfo_u64(info, "kvm-hpt-order", &order) || fdinfo_u64(info, "kvm-fwnmi", &fwnmi) ||
@@ -213,11 +265,15 @@ static int save_config(struct saver *saver, const struct fdinfo *info)
 	vm->has_halt_poll = !fdinfo_u64(info, "kvm-halt-poll", &halt_poll);
 	if (vm->has_halt_poll)
 		vm->halt_poll = halt_poll;
+	vm->has_dirty_log_full = !fdinfo_u64(info, "kvm-dirty-log-full", &log_full);
+	if (vm->has_dirty_log_full)
+		vm->dirty_log_full = log_full;
 	vm->pvr = read_pvr();
 	vm->host_page_size = getpagesize();
 
 	if (save_slots(saver, info) || save_ioeventfds(saver, info) ||
-	    save_coalesced(saver, info) || save_hcalls(saver, info))
+	    save_irqfds(saver, info) || save_coalesced(saver, info) || save_hcalls(saver, info) ||
+	    save_rtas_tokens(saver, info))
 		return -1;
 	return 0;
 }
@@ -324,18 +380,19 @@ static int save_registers(struct saver *saver, int fd, KvmCriu__Vcpu *vcpu)
 }
 
 /*
- * The hypervisor writes to a guest's VPA and dispatch log through its own mapping, which memory
- * tracking does not see: a page written only there would be missing in a dump that follows a
+ * The hypervisor writes to a guest's VPA and dispatch log, and XIVE to its queues, through
+ * mappings of their own, which memory tracking does not see: a page written only there would be missing in a dump that follows a
  * pre-dump. Writing a byte of it back makes it a changed page.
  */
-static void touch_guest_area(const struct saver *saver, uint64_t gpa, uint64_t len)
+void touch_guest_memory(const struct kvm_process *process, const KvmCriu__Vm *vm, uint64_t gpa,
+			uint64_t len)
 {
 	uint64_t page = getpagesize(), at = gpa & ~(page - 1);
 	size_t i;
 
 	for (; gpa && at < gpa + len; at += page) {
-		for (i = 0; i < saver->vm.n_slot; i++) {
-			const KvmCriu__Slot *slot = saver->vm.slot[i];
+		for (i = 0; i < vm->n_slot; i++) {
+			const KvmCriu__Slot *slot = vm->slot[i];
 			char byte;
 			struct iovec here = { .iov_base = &byte, .iov_len = 1 };
 			struct iovec there = { .iov_len = 1 };
@@ -343,8 +400,8 @@ static void touch_guest_area(const struct saver *saver, uint64_t gpa, uint64_t l
 			if (at < slot->gpa || at - slot->gpa >= slot->size)
 				continue;
 			there.iov_base = (void *)(slot->hva + (at - slot->gpa));
-			if (process_vm_readv(saver->process->pid, &here, 1, &there, 1, 0) == 1 &&
-			    process_vm_writev(saver->process->pid, &here, 1, &there, 1, 0) == 1)
+			if (process_vm_readv(process->pid, &here, 1, &there, 1, 0) == 1 &&
+			    process_vm_writev(process->pid, &here, 1, &there, 1, 0) == 1)
 				pr_info("guest page %#" PRIx64 " counts as changed\n", at);
 		}
 	}
@@ -354,7 +411,7 @@ static int save_vcpu(struct saver *saver, const struct kvm_fd *fd, KvmCriu__Vcpu
 		     const struct fdinfo *info)
 {
 	const char *mask = next_fdinfo(info, "kvm-signal-mask", NULL);
-	uint64_t papr, osi, sigset;
+	uint64_t papr, osi, sigset, server;
 	const KvmCriu__Reg *reg;
 
 	kvm_criu__vcpu__init(vcpu);
@@ -363,6 +420,9 @@ static int save_vcpu(struct saver *saver, const struct kvm_fd *fd, KvmCriu__Vcpu
 		return missing(saver, "vCPU configuration");
 	vcpu->papr = papr;
 	vcpu->osi = osi;
+	vcpu->has_irq_server = !fdinfo_u64(info, "kvm-irq-server", &server);
+	if (vcpu->has_irq_server)
+		vcpu->irq_server = server;
 	if (mask) {
 		sigset = strtoull(mask, NULL, 16);
 		vcpu->has_signal_mask = true;
@@ -372,11 +432,12 @@ static int save_vcpu(struct saver *saver, const struct kvm_fd *fd, KvmCriu__Vcpu
 	if (save_run_pages(saver, fd->fd, vcpu) || save_registers(saver, fd->fd, vcpu))
 		return -1;
 
-	touch_guest_area(saver, reg_value(find_reg(vcpu, KVM_REG_PPC_VPA_ADDR), 0), 640);
+	touch_guest_memory(saver->process, &saver->vm,
+			   reg_value(find_reg(vcpu, KVM_REG_PPC_VPA_ADDR), 0), 640);
 	reg = find_reg(vcpu, KVM_REG_PPC_VPA_SLB);
-	touch_guest_area(saver, reg_value(reg, 0), reg_value(reg, 8));
+	touch_guest_memory(saver->process, &saver->vm, reg_value(reg, 0), reg_value(reg, 8));
 	reg = find_reg(vcpu, KVM_REG_PPC_VPA_DTL);
-	touch_guest_area(saver, reg_value(reg, 0), reg_value(reg, 8));
+	touch_guest_memory(saver->process, &saver->vm, reg_value(reg, 0), reg_value(reg, 8));
 	return 0;
 }
 
@@ -615,6 +676,15 @@ static void free_vm(KvmCriu__Vm *vm)
 	for (i = 0; i < vm->n_ioeventfd; i++)
 		free(vm->ioeventfd[i]);
 	free(vm->ioeventfd);
+	for (i = 0; i < vm->n_irqfd; i++)
+		free(vm->irqfd[i]);
+	free(vm->irqfd);
+	for (i = 0; i < vm->n_rtas_token; i++) {
+		free(vm->rtas_token[i]->name);
+		free(vm->rtas_token[i]);
+	}
+	free(vm->rtas_token);
+	free_irqchip(vm->irq_controller);
 	for (i = 0; i < vm->n_coalesced; i++)
 		free(vm->coalesced[i]);
 	free(vm->coalesced);
@@ -634,12 +704,40 @@ static void free_vm(KvmCriu__Vm *vm)
 		free_bytes(&vcpu->events);
 		free_bytes(&vcpu->run);
 		free_bytes(&vcpu->signal_mask);
+		free_bytes(&vcpu->irq_state);
 		free(vcpu);
 	}
 	free(vm->vcpu);
 	free(vm->hcall);
 	free(vm->type);
 	free(vm->mmu);
+}
+
+/*
+ * A signal that an irqfd has taken out of its eventfd is on its way to the interrupt controller,
+ * which it reaches without help from the stopped process.
+ */
+static int read_settled(const struct saver *saver, struct fdinfo *info)
+{
+	const struct timespec pause = { .tv_nsec = 1000000 };
+	const char *line;
+	int i;
+
+	for (i = 0; i < SETTLE_TRIES; i++) {
+		if (read_fdinfo(info, saver->process->pid, saver->vm_fd))
+			return -1;
+		line = NULL;
+		while ((line = next_fdinfo(info, "kvm-irqfd", line)))
+			if (memmem(line, strcspn(line, "\n"), " injecting", 10))
+				break;
+		if (!line)
+			return 0;
+		free_fdinfo(info);
+		nanosleep(&pause, NULL);
+	}
+	pr_err("VM %" PRIu64 " of process %d: an irqfd does not deliver its interrupt\n",
+	       saver->number, saver->process->pid);
+	return -1;
 }
 
 int save_vm(const struct kvm_process *process, struct task *task, const struct kvm_fd *vm_fd)
@@ -666,7 +764,7 @@ int save_vm(const struct kvm_process *process, struct task *task, const struct k
 		pr_perror("Can't open process %d", process->pid);
 		return -1;
 	}
-	if (read_fdinfo(&info, process->pid, vm_fd->fd))
+	if (read_settled(&saver, &info))
 		goto out;
 	if (fdinfo_u64(&info, "kvm-vcpus", &vcpus)) {
 		missing(&saver, "number of vCPUs");
@@ -678,6 +776,9 @@ int save_vm(const struct kvm_process *process, struct task *task, const struct k
 	if (saver.vm.n_vcpu)
 		saver.vm.guest_timebase +=
 			reg_value(find_reg(saver.vm.vcpu[0], KVM_REG_PPC_TB_OFFSET), 0);
+	if (next_fdinfo(&info, "kvm-device", NULL) &&
+	    save_irqchip(process, task, saver.number, &saver.vm))
+		goto out;
 	if (!strcmp(saver.vm.mmu, "hpt") && saver.vm.hpt_order && save_hpt(&saver))
 		goto out;
 	tables = now_us();

@@ -22,7 +22,7 @@
 
 /* The loop finds the list 64 KiB behind itself: a page, whichever size pages have. */
 #define CODE_SIZE	0x10000
-#define LIST_CALLS	4096
+#define LIST_CALLS	(TASK_CALLS_MAX + 1)
 #define LIST_SIZE	(LIST_CALLS * sizeof(struct call))
 #define DATA_SIZE	(1 << 20)
 #define MAP_SIZE	(CODE_SIZE + LIST_SIZE + DATA_SIZE)
@@ -205,7 +205,7 @@ int task_call(struct task *task, bool may_fail, long nr, uint64_t a0, uint64_t a
 	      uint64_t a3, uint64_t a4, uint64_t a5)
 {
 	/* one place is for the end of the list */
-	if (task->nr_calls == LIST_CALLS - 1) {
+	if (task->nr_calls == TASK_CALLS_MAX) {
 		task->failed = true;
 		return 0;
 	}

@@ -13,8 +13,10 @@
  * WHAT: order (the fds are in the wrong order, far apart), dup (every fd twice), child (a process
  * that inherited all fds and mappings), events (ioeventfds, a coalesced zone, a signal mask,
  * statistics), two (two VMs in one process), closed (the VM's and vCPU's fds are closed, the
- * table stays), device (an in-kernel interrupt controller), private (a private mapping of a table
- * that was written to).
+ * table stays), private (a private mapping of a table that was written to), irqs (an interrupt
+ * controller in KVM with sources in many states and irqfds; DIR/irqs is what KVM says of them,
+ * DIR/signal has the VMM signal the second irqfd), log (the memory slot's dirty log is on: every
+ * page that the guest has written to must be in it), vfio (a VFIO device in KVM).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -46,6 +48,8 @@ struct vm {
 	struct kvm_run *run;
 	size_t run_size;
 	uint64_t *entries;	/* the table, mapped */
+	bool log;
+	int xics, irqfd[2];
 };
 
 static const char *dir;
@@ -87,13 +91,16 @@ static int check(int ret, const char *what)
 
 /*
  * r31 counts, r30 is the sum, r29 the MMIO address or 0:
- * for ever: r31 += 1; hcall 0xf010 (r31, r30) answers in r4, r30 += r4; if r29: r30 += load
+ * for ever: r31 += 1; store to 64 KiB page r31 % 16; hcall 0xf010 (r31, r30) answers in r4,
+ * r30 += r4; if r29: r30 += load
  */
 extern const char guest_start[], guest_end[];
 asm(".pushsection .rodata\n"
     ".balign 4\n"
     "guest_start:\n"
     "1:	addi	31, 31, 1\n"
+    "	rlwinm	5, 31, 16, 12, 15\n"
+    "	std	31, 0x200(5)\n"
     "	mr	4, 31\n"
     "	mr	5, 30\n"
     "	lis	3, 0\n"
@@ -202,7 +209,10 @@ static void handle_exit(struct kvm_run *run)
 
 static void make_vm(struct vm *vm)
 {
-	struct kvm_userspace_memory_region slot = { .memory_size = RAM_SIZE };
+	struct kvm_userspace_memory_region slot = {
+		.memory_size = RAM_SIZE,
+		.flags = vm->log ? KVM_MEM_LOG_DIRTY_PAGES : 0,
+	};
 	struct kvm_create_spapr_tce_64 table = { .liobn = LIOBN, .page_shift = 12, .size = ENTRIES };
 	struct kvm_enable_cap papr = { .cap = KVM_CAP_PPC_PAPR };
 	struct kvm_ppc_mmuv3_cfg mmu = { .flags = KVM_PPC_MMUV3_RADIX | KVM_PPC_MMUV3_GTSE,
@@ -287,6 +297,101 @@ static void add_events(struct vm *vm)
 	check(ioctl(vm->vcpu, KVM_GET_STATS_FD, 0), "vCPU's statistics");
 }
 
+/*
+ * Take what is in the dirty log. The guest writes to another 64 KiB page before each hcall, and is
+ * asked each time when 16 more have come: all of them must be in it.
+ */
+static void check_log(struct vm *vm)
+{
+	uint64_t bits[RAM_SIZE / 4096 / 64] = {};
+	struct kvm_dirty_log log = { .dirty_bitmap = bits };
+	unsigned int per_page = 0x10000 / getpagesize(), page, i;
+
+	check(ioctl(vm->fd, KVM_GET_DIRTY_LOG, &log), "KVM_GET_DIRTY_LOG");
+	for (page = 0; page < 16; page++) {
+		for (i = page * per_page; i < (page + 1) * per_page; i++)
+			if (bits[i / 64] >> i % 64 & 1)
+				break;
+		if (i == (page + 1) * per_page)
+			fail("the dirty log misses page %u after %llu hcalls\n", page,
+			     (unsigned long long)count);
+	}
+}
+
+#define FIRST_IRQ	0x1000
+
+static uint64_t irq_attr(const struct vm *vm, unsigned long cmd, uint64_t irq, uint64_t state)
+{
+	struct kvm_device_attr attr = {
+		.group = KVM_DEV_XICS_GRP_SOURCES,
+		.attr = irq,
+		.addr = (uintptr_t)&state,
+	};
+
+	check(ioctl(vm->xics, cmd, &attr), "a source of XICS");
+	return state;
+}
+
+/* Nothing here reaches the guest, which does not take interrupts: it all stays as it is set. */
+static void add_irqs(struct vm *vm)
+{
+	struct kvm_create_device create = { .type = KVM_DEV_TYPE_XICS };
+	struct kvm_enable_cap connect = { .cap = KVM_CAP_IRQ_XICS };
+	struct kvm_rtas_token_args token = { .name = "ibm,set-xive", .token = 0x2001 };
+	const uint64_t priority = 5ULL << KVM_XICS_PRIORITY_SHIFT;
+	/* masked, a level, one for each irqfd, and one that comes at once */
+	const uint64_t states[] = {
+		priority | KVM_XICS_MASKED, priority | KVM_XICS_LEVEL_SENSITIVE,
+		priority | KVM_XICS_MASKED, priority | KVM_XICS_MASKED,
+		priority | KVM_XICS_PENDING,
+	};
+	struct kvm_irqfd irqfd = { .gsi = FIRST_IRQ + 2 };
+	size_t i;
+
+	check(ioctl(vm->fd, KVM_CREATE_DEVICE, &create), "XICS");
+	vm->xics = create.fd;
+	connect.args[0] = vm->xics;
+	connect.args[1] = 0;
+	check(ioctl(vm->vcpu, KVM_ENABLE_CAP, &connect), "KVM_CAP_IRQ_XICS");
+	check(ioctl(vm->fd, KVM_PPC_RTAS_DEFINE_TOKEN, &token), "RTAS call");
+	for (i = 0; i < sizeof(states) / sizeof(states[0]); i++)
+		irq_attr(vm, KVM_SET_DEVICE_ATTR, FIRST_IRQ + i, states[i]);
+	/* a source in a block of its own, far away */
+	irq_attr(vm, KVM_SET_DEVICE_ATTR, 0xffffe, priority | KVM_XICS_MASKED);
+	for (i = 0; i < 2; i++) {
+		irqfd.fd = vm->irqfd[i] = check(eventfd(0, 0), "eventfd");
+		irqfd.gsi = FIRST_IRQ + 2 + i;
+		if (i) {
+			irqfd.flags = KVM_IRQFD_FLAG_RESAMPLE;
+			irqfd.resamplefd = check(eventfd(0, 0), "eventfd");
+		}
+		check(ioctl(vm->fd, KVM_IRQFD, &irqfd), "KVM_IRQFD");
+	}
+}
+
+static void show_irqs(const struct vm *vm)
+{
+	uint64_t presenter, states[6];
+	struct kvm_one_reg one = { .id = KVM_REG_PPC_ICP_STATE, .addr = (uintptr_t)&presenter };
+	static bool signalled;
+	char path[256];
+	size_t i;
+
+	in_dir(path, sizeof(path), "signal");
+	if (!access(path, F_OK) && !signalled) {
+		signalled = true;
+		eventfd_write(vm->irqfd[0], 1);
+	}
+	for (i = 0; i < 5; i++)
+		states[i] = irq_attr(vm, KVM_GET_DEVICE_ATTR, FIRST_IRQ + i, 0);
+	states[5] = irq_attr(vm, KVM_GET_DEVICE_ATTR, 0xffffe, 0);
+	check(ioctl(vm->vcpu, KVM_GET_ONE_REG, &one), "KVM_REG_PPC_ICP_STATE");
+	say("irqs", "%llx %llx %llx %llx %llx %llx %llx\n", (unsigned long long)presenter,
+	    (unsigned long long)states[0], (unsigned long long)states[1],
+	    (unsigned long long)states[2], (unsigned long long)states[3],
+	    (unsigned long long)states[4], (unsigned long long)states[5]);
+}
+
 /* What a child sees of the table: through its fd and through the mapping that it inherited. */
 static void child(struct vm *vm)
 {
@@ -303,8 +408,8 @@ static void child(struct vm *vm)
 
 int main(int argc, char **argv)
 {
-	struct vm vm, other;
-	struct kvm_create_device xics = { .type = KVM_DEV_TYPE_XICS };
+	struct vm vm = {}, other = {};
+	struct kvm_create_device vfio = { .type = KVM_DEV_TYPE_VFIO };
 	uint64_t *private;
 	int i;
 
@@ -313,6 +418,9 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	dir = argv[1];
+	for (i = 2; i < argc; i++)
+		if (!strcmp(argv[i], "log"))
+			vm.log = true;
 	make_vm(&vm);
 	for (i = 2; i < argc; i++) {
 		if (!strcmp(argv[i], "order")) {
@@ -334,8 +442,12 @@ int main(int argc, char **argv)
 			say("count", "0\n");
 			for (;;)
 				pause();
-		} else if (!strcmp(argv[i], "device")) {
-			check(ioctl(vm.fd, KVM_CREATE_DEVICE, &xics), "XICS");
+		} else if (!strcmp(argv[i], "irqs")) {
+			add_irqs(&vm);
+		} else if (!strcmp(argv[i], "log")) {
+			/* see above */
+		} else if (!strcmp(argv[i], "vfio")) {
+			check(ioctl(vm.fd, KVM_CREATE_DEVICE, &vfio), "VFIO");
 		} else if (!strcmp(argv[i], "private")) {
 			private = mmap(NULL, ENTRIES * 8, PROT_READ | PROT_WRITE, MAP_PRIVATE,
 				       vm.table, 0);
@@ -353,6 +465,10 @@ int main(int argc, char **argv)
 			fail("KVM_RUN: %s\n", strerror(errno));
 		if (vm.run->exit_reason != KVM_EXIT_INTR)
 			handle_exit(vm.run);
+		if (vm.log && vm.run->exit_reason == KVM_EXIT_PAPR_HCALL && count && !(count & 15))
+			check_log(&vm);
+		if (vm.xics && (!(count & 63) || count < 64))
+			show_irqs(&vm);
 		if (!(count & 63) || count < 64)
 			say("count", "%llu\n", (unsigned long long)count);
 		if (vm.entries[1] != 0x3003)
