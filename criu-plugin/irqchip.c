@@ -20,7 +20,7 @@
 #include "kvm-plugin.h"
 
 #define BATCH		1000	/* sources in one run of system calls */
-#define PRIORITIES	8
+#define PRIORITIES	7	/* of XIVE, for guests: KVM keeps one for itself */
 #define XICS_FIRST_IRQ	16
 #define SERVERS_MAX	32768	/* KVM_MAX_VCPU_IDS: 16 times the most vCPUs there can be */
 
@@ -83,7 +83,7 @@ static uint8_t load_esb(const void *esbs, uint32_t irq, unsigned int offset)
 
 /* A call for an attribute of the device, in the process; its value's place here. */
 static void *add_attr(struct task *task, int fd, unsigned long cmd, uint32_t group, uint64_t number,
-		      size_t size, bool may_fail, int *call)
+		      size_t size)
 {
 	struct kvm_device_attr *attr;
 	uint64_t at, remote;
@@ -94,7 +94,7 @@ static void *add_attr(struct task *task, int fd, unsigned long cmd, uint32_t gro
 	attr->group = group;
 	attr->attr = number;
 	attr->addr = at;
-	*call = task_ioctl(task, may_fail, fd, cmd, remote);
+	task_ioctl(task, false, fd, cmd, remote);
 	return value;
 }
 
@@ -144,7 +144,6 @@ static int read_sources(struct task *task, KvmCriu__IrqController *controller)
 	bool xive = is_xive(controller);
 	uint64_t *state[BATCH], *config[BATCH];
 	size_t i, n, at;
-	int call;
 
 	for (at = 0; at < controller->n_source; at += n) {
 		n = controller->n_source - at < BATCH ? controller->n_source - at : BATCH;
@@ -155,11 +154,11 @@ static int read_sources(struct task *task, KvmCriu__IrqController *controller)
 			state[i] = add_attr(task, controller->fd, KVM_GET_DEVICE_ATTR,
 					    xive ? KVM_DEV_XIVE_GRP_SOURCE :
 						   KVM_DEV_XICS_GRP_SOURCES,
-					    irq, sizeof(uint64_t), false, &call);
+					    irq, sizeof(uint64_t));
 			if (xive)
 				config[i] = add_attr(task, controller->fd, KVM_GET_DEVICE_ATTR,
 						     KVM_DEV_XIVE_GRP_SOURCE_CONFIG, irq,
-						     sizeof(uint64_t), false, &call);
+						     sizeof(uint64_t));
 		}
 		if (run_attrs(task, "to tell the state of its sources"))
 			return -1;
@@ -202,13 +201,12 @@ static int save_queues(const struct kvm_process *process, struct task *task, con
 		       KvmCriu__IrqController *controller)
 {
 	struct kvm_ppc_xive_eq *config[PRIORITIES];
-	int calls[PRIORITIES], call;
 	unsigned int priority;
 	size_t i;
 
 	reset_task(task);
 	add_attr(task, controller->fd, KVM_SET_DEVICE_ATTR, KVM_DEV_XIVE_GRP_CTRL,
-		 KVM_DEV_XIVE_EQ_SYNC, 0, false, &call);
+		 KVM_DEV_XIVE_EQ_SYNC, 0);
 	if (run_attrs(task, "to bring its queues up to date"))
 		return -1;
 	for (i = 0; i < vm->n_vcpu; i++) {
@@ -220,22 +218,15 @@ static int save_queues(const struct kvm_process *process, struct task *task, con
 		for (priority = 0; priority < PRIORITIES; priority++)
 			config[priority] = add_attr(task, controller->fd, KVM_GET_DEVICE_ATTR,
 						    KVM_DEV_XIVE_GRP_EQ_CONFIG, id | priority,
-						    sizeof(*config[0]), true, &calls[priority]);
-		if (run_task(task))
+						    sizeof(*config[0]));
+		if (run_attrs(task, "to tell the queues of a vCPU"))
 			return -1;
 		for (priority = 0; priority < PRIORITIES; priority++) {
-			long result = task_result(task, calls[priority]);
 			KvmCriu__EventQueue *queue;
 
-			/* a priority that the host keeps for itself, and a queue that is not used */
-			if (result == -EINVAL || (!result && !config[priority]->qshift))
+			/* not in use */
+			if (!config[priority]->qshift)
 				continue;
-			if (result < 0) {
-				errno = -result;
-				pr_perror("KVM does not tell queue %u of vCPU %u", priority,
-					  vm->vcpu[i]->id);
-				return -1;
-			}
 			queue = add_element(&controller->n_queue, &controller->queue,
 					    sizeof(*queue));
 			if (!queue)
@@ -552,7 +543,6 @@ int load_irqchip(const KvmCriu__Vm *vm, int device_fd, const int *vcpu_fds)
 static int set_targets(struct task *task, const KvmCriu__IrqController *controller)
 {
 	size_t i, n = 0;
-	int call;
 
 	for (i = 0; i < controller->n_source; i++) {
 		const KvmCriu__IrqSource *source = controller->source[i];
@@ -563,7 +553,7 @@ static int set_targets(struct task *task, const KvmCriu__IrqController *controll
 		if (!(source->config & KVM_XIVE_SOURCE_MASKED_MASK)) {
 			uint64_t *value = add_attr(task, controller->fd, KVM_SET_DEVICE_ATTR,
 						   KVM_DEV_XIVE_GRP_SOURCE_CONFIG, source->irq,
-						   sizeof(*value), false, &call);
+						   sizeof(*value));
 
 			*value = source->config;
 			n++;
@@ -599,7 +589,6 @@ int finish_irqchip(pid_t pid, struct task *task, const KvmCriu__Vm *vm)
 {
 	const KvmCriu__IrqController *controller = vm->irq_controller;
 	size_t i;
-	int call;
 
 	if (!controller || !is_xive(controller) || !controller->n_source)
 		return 0;
@@ -610,8 +599,7 @@ int finish_irqchip(pid_t pid, struct task *task, const KvmCriu__Vm *vm)
 
 		reset_task(task);
 		value = add_attr(task, controller->fd, KVM_SET_DEVICE_ATTR,
-				 KVM_DEV_XIVE_GRP_EQ_CONFIG, queue->id, queue->config.len, false,
-				 &call);
+				 KVM_DEV_XIVE_GRP_EQ_CONFIG, queue->id, queue->config.len);
 		memcpy(value, queue->config.data, queue->config.len);
 		if (run_attrs(task, "a queue"))
 			return -1;

@@ -16,7 +16,8 @@
  * table stays), private (a private mapping of a table that was written to), irqs (an interrupt
  * controller in KVM with sources in many states and irqfds; DIR/irqs is what KVM says of them,
  * DIR/signal has the VMM signal the second irqfd), log (the memory slot's dirty log is on: every
- * page that the guest has written to must be in it), vfio (a VFIO device in KVM).
+ * page that the guest has written to must be in it), orphans (irqfds whose controller is closed),
+ * vfio (a VFIO device in KVM), container (a VFIO container), nested (the guest may have guests).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -410,6 +411,7 @@ int main(int argc, char **argv)
 {
 	struct vm vm = {}, other = {};
 	struct kvm_create_device vfio = { .type = KVM_DEV_TYPE_VFIO };
+	struct kvm_enable_cap nested = { .cap = KVM_CAP_PPC_NESTED_HV, .args[0] = 1 };
 	uint64_t *private;
 	int i;
 
@@ -446,6 +448,14 @@ int main(int argc, char **argv)
 			add_irqs(&vm);
 		} else if (!strcmp(argv[i], "log")) {
 			/* see above */
+		} else if (!strcmp(argv[i], "orphans")) {
+			add_irqs(&vm);
+			close(vm.xics);
+			vm.xics = 0;
+		} else if (!strcmp(argv[i], "container")) {
+			check(open("/dev/vfio/vfio", O_RDWR), "/dev/vfio/vfio");
+		} else if (!strcmp(argv[i], "nested")) {
+			check(ioctl(vm.fd, KVM_ENABLE_CAP, &nested), "nested guests");
 		} else if (!strcmp(argv[i], "vfio")) {
 			check(ioctl(vm.fd, KVM_CREATE_DEVICE, &vfio), "VFIO");
 		} else if (!strcmp(argv[i], "private")) {
