@@ -57,14 +57,18 @@ static int get_fd(pid_t pid, int fd)
 }
 
 /* Two pages for each source, one after the other; any process may map them. */
-static void *map_esbs(int fd, size_t *size, const KvmCriu__IrqController *controller)
+static void *map_esbs(pid_t pid, const KvmCriu__IrqController *controller, size_t *size)
 {
 	size_t page = getpagesize();
 	uint32_t last = controller->source[controller->n_source - 1]->irq;
+	int fd = get_fd(pid, controller->fd);
 	void *esbs;
 
+	if (fd < 0)
+		return MAP_FAILED;
 	*size = (last + 1) * 2 * page;
 	esbs = mmap(NULL, *size, PROT_READ, MAP_SHARED, fd, KVM_XIVE_ESB_PAGE_OFFSET * page);
+	close(fd);
 	if (esbs == MAP_FAILED)
 		pr_perror("Can't map the sources of a XIVE device");
 	return esbs;
@@ -96,20 +100,6 @@ static void *add_attr(struct task *task, int fd, unsigned long cmd, uint32_t gro
 	attr->addr = at;
 	task_ioctl(task, false, fd, cmd, remote);
 	return value;
-}
-
-static int run_attrs(struct task *task, const char *what)
-{
-	int ret;
-
-	if (run_task(task))
-		return -1;
-	ret = failed_call(task);
-	if (!ret)
-		return 0;
-	errno = -ret;
-	pr_perror("Interrupt controller: KVM refuses %s", what);
-	return -1;
 }
 
 /* ---- dump ---- */
@@ -160,7 +150,7 @@ static int read_sources(struct task *task, KvmCriu__IrqController *controller)
 						     KVM_DEV_XIVE_GRP_SOURCE_CONFIG, irq,
 						     sizeof(uint64_t));
 		}
-		if (run_attrs(task, "to tell the state of its sources"))
+		if (run_calls(task, "KVM does not tell the state of interrupt sources"))
 			return -1;
 		for (i = 0; i < n; i++) {
 			KvmCriu__IrqSource *source = controller->source[at + i];
@@ -176,14 +166,9 @@ static int read_sources(struct task *task, KvmCriu__IrqController *controller)
 
 static int read_esbs(pid_t pid, KvmCriu__IrqController *controller)
 {
-	int fd = get_fd(pid, controller->fd);
 	size_t size, i;
-	void *esbs;
+	void *esbs = map_esbs(pid, controller, &size);
 
-	if (fd < 0)
-		return -1;
-	esbs = map_esbs(fd, &size, controller);
-	close(fd);
 	if (esbs == MAP_FAILED)
 		return -1;
 	for (i = 0; i < controller->n_source; i++) {
@@ -207,7 +192,7 @@ static int save_queues(const struct kvm_process *process, struct task *task, con
 	reset_task(task);
 	add_attr(task, controller->fd, KVM_SET_DEVICE_ATTR, KVM_DEV_XIVE_GRP_CTRL,
 		 KVM_DEV_XIVE_EQ_SYNC, 0);
-	if (run_attrs(task, "to bring its queues up to date"))
+	if (run_calls(task, "KVM does not bring the queues of interrupts up to date"))
 		return -1;
 	for (i = 0; i < vm->n_vcpu; i++) {
 		uint64_t id = (uint64_t)vm->vcpu[i]->irq_server << KVM_XIVE_EQ_SERVER_SHIFT;
@@ -219,7 +204,7 @@ static int save_queues(const struct kvm_process *process, struct task *task, con
 			config[priority] = add_attr(task, controller->fd, KVM_GET_DEVICE_ATTR,
 						    KVM_DEV_XIVE_GRP_EQ_CONFIG, id | priority,
 						    sizeof(*config[0]));
-		if (run_attrs(task, "to tell the queues of a vCPU"))
+		if (run_calls(task, "KVM does not tell the queues of interrupts"))
 			return -1;
 		for (priority = 0; priority < PRIORITIES; priority++) {
 			KvmCriu__EventQueue *queue;
@@ -266,7 +251,7 @@ static int save_presenters(const struct kvm_process *process, struct task *task,
 		one->id = state_reg(controller);
 		one->addr = at;
 		task_ioctl(task, false, process->fds[k].fd, KVM_GET_ONE_REG, remote);
-		if (run_attrs(task, "to tell the state of a vCPU"))
+		if (run_calls(task, "KVM does not tell the interrupts of a vCPU"))
 			return -1;
 		vcpu->has_irq_state = true;
 		if (set_bytes(&vcpu->irq_state, value, state_size(controller)))
@@ -559,7 +544,7 @@ static int set_targets(struct task *task, const KvmCriu__IrqController *controll
 			n++;
 		}
 		if (n && (n == BATCH || i + 1 == controller->n_source)) {
-			if (run_attrs(task, "the target of a source"))
+			if (run_calls(task, "KVM refuses the target of an interrupt source"))
 				return -1;
 			n = 0;
 		}
@@ -569,14 +554,9 @@ static int set_targets(struct task *task, const KvmCriu__IrqController *controll
 
 static int set_esbs(pid_t pid, const KvmCriu__IrqController *controller)
 {
-	int fd = get_fd(pid, controller->fd);
 	size_t size, i;
-	void *esbs;
+	void *esbs = map_esbs(pid, controller, &size);
 
-	if (fd < 0)
-		return -1;
-	esbs = map_esbs(fd, &size, controller);
-	close(fd);
 	if (esbs == MAP_FAILED)
 		return -1;
 	for (i = 0; i < controller->n_source; i++)
@@ -601,7 +581,7 @@ int finish_irqchip(pid_t pid, struct task *task, const KvmCriu__Vm *vm)
 		value = add_attr(task, controller->fd, KVM_SET_DEVICE_ATTR,
 				 KVM_DEV_XIVE_GRP_EQ_CONFIG, queue->id, queue->config.len);
 		memcpy(value, queue->config.data, queue->config.len);
-		if (run_attrs(task, "a queue"))
+		if (run_calls(task, "KVM refuses a queue of interrupts"))
 			return -1;
 	}
 	return set_targets(task, controller) || set_esbs(pid, controller) ? -1 : 0;

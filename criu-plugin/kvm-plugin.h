@@ -125,6 +125,8 @@ int run_task(struct task *task);
 long task_result(const struct task *task, int call);
 /* The errno, negative, of the call that stopped the run, or 0. */
 int failed_call(const struct task *task);
+/* Both of it: an error, with the message @failed, if a call failed that must not. */
+int run_calls(struct task *task, const char *failed);
 /* Forget calls and buffers of the last run. */
 void reset_task(struct task *task);
 int close_task(struct task *task);

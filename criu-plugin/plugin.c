@@ -148,7 +148,6 @@ static int save_task(const struct kvm_process *process, KvmCriu__Task *image)
 static int replace_mappings(struct kvm_process *process, struct task *task)
 {
 	size_t i;
-	int ret;
 
 	reset_task(task);
 	for (i = 0; i < process->nr_maps; i++) {
@@ -158,14 +157,7 @@ static int replace_mappings(struct kvm_process *process, struct task *task)
 			  MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 		map->replaced = true;
 	}
-	if (run_task(task))
-		return -1;
-	ret = failed_call(task);
-	if (!ret)
-		return 0;
-	errno = -ret;
-	pr_perror("Can't take KVM's mappings out of process %d", process->pid);
-	return -1;
+	return run_calls(task, "KVM's mappings can't be taken out");
 }
 
 static int put_mappings_back(const struct kvm_process *process)
@@ -190,17 +182,10 @@ static int put_mappings_back(const struct kvm_process *process)
 			task_call(task, false, __NR_madvise, map->start, map->end - map->start,
 				  MADV_DONTFORK, 0, 0, 0);
 	}
-	ret = run_task(task);
-	if (!ret) {
-		ret = failed_call(task);
-		if (ret) {
-			errno = -ret;
-			pr_perror("Can't put KVM's mappings back into process %d", process->pid);
-		}
-	}
+	ret = run_calls(task, "KVM's mappings can't be put back");
 	if (close_task(task))
 		ret = -1;
-	return ret ? -1 : 0;
+	return ret;
 }
 
 static void free_task_image(KvmCriu__Task *image)

@@ -947,7 +947,6 @@ static int add_ioeventfds(struct task *task, const struct vm *vm, int vm_fd)
 static int add_irqfds(struct task *task, const struct vm *vm, int vm_fd)
 {
 	size_t i, at, n;
-	int ret;
 
 	for (at = 0; at < vm->image->n_irqfd; at += n) {
 		n = vm->image->n_irqfd - at < BATCH ? vm->image->n_irqfd - at : BATCH;
@@ -966,14 +965,8 @@ static int add_irqfds(struct task *task, const struct vm *vm, int vm_fd)
 			}
 			task_ioctl(task, false, vm_fd, KVM_IRQFD, remote);
 		}
-		if (run_task(task))
+		if (run_calls(task, "KVM refuses irqfds"))
 			return -1;
-		ret = failed_call(task);
-		if (ret) {
-			errno = -ret;
-			pr_perror("VM %" PRIu64 ": KVM refuses its irqfds", vm->image->number);
-			return -1;
-		}
 	}
 	return 0;
 }
@@ -983,7 +976,7 @@ int finish_process(pid_t pid)
 	KvmCriu__Task *saved = NULL;
 	struct task *task = NULL;
 	unsigned int vpid = read_vpid(pid);
-	int failed, ret = -1, n;
+	int failed, ret = -1;
 	char name[64];
 	size_t i;
 
@@ -1018,14 +1011,8 @@ int finish_process(pid_t pid)
 		if (add_ioeventfds(task, vm, saved->vm[i]->fd))
 			goto out;
 	}
-	if (run_task(task))
+	if (run_calls(task, "KVM's mappings and ioeventfds can't be put in place"))
 		goto out;
-	n = failed_call(task);
-	if (n < 0) {
-		errno = -n;
-		pr_perror("Process %d: KVM's mappings and ioeventfds can't be put in place", pid);
-		goto out;
-	}
 	for (i = 0; i < saved->n_vm; i++) {
 		const struct vm *vm = find_vm(saved->vm[i]->number);
 

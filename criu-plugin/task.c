@@ -256,6 +256,20 @@ int failed_call(const struct task *task)
 	return 0;
 }
 
+int run_calls(struct task *task, const char *failed)
+{
+	int ret;
+
+	if (run_task(task))
+		return -1;
+	ret = failed_call(task);
+	if (!ret)
+		return 0;
+	errno = -ret;
+	pr_perror("Process %d: %s", task->pid, failed);
+	return -1;
+}
+
 int close_task(struct task *task)
 {
 	long result = 0;
