@@ -29,7 +29,7 @@ size_t tce_count_zeros(const uint64_t *words, size_t count)
 }
 
 /* How many words, at the beginning of @words, are not zero. */
-size_t tce_count_used(const uint64_t *words, size_t count)
+TCE_WIDE size_t tce_count_used(const uint64_t *words, size_t count)
 {
 	size_t i = 0, k;
 
@@ -195,6 +195,67 @@ void tce_expand_extent(const struct tce_extent *extent, uint64_t skip, uint64_t 
 #define PACKED_RUN_MAX	(5 + 5 + 10 + 10)
 
 /*
+ * Where runs end among words of which none is zero, found for WINDOW words at once: most of a
+ * guest's runs are short, and the branch at the end of each is one that no processor foresees.
+ */
+#define WINDOW	64
+#define LANES	4
+
+typedef uint64_t lanes_t __attribute__((vector_size(LANES * sizeof(uint64_t))));
+
+struct bends {
+	uint64_t set;		/* bit k: words[first + k + 1] does not go on as the two before it */
+	size_t first, end;
+};
+
+TCE_WIDE static uint64_t find_window(const uint64_t *words)
+{
+	lanes_t before, here, after, bit = { 1, 2, 4, 8 }, set = { 0 };
+	size_t k;
+
+	for (k = 0; k < WINDOW; k += LANES) {
+		memcpy(&before, words + k - 1, sizeof(before));
+		memcpy(&here, words + k, sizeof(here));
+		memcpy(&after, words + k + 1, sizeof(after));
+		set |= (lanes_t)(after - here != here - before) & bit;
+		bit <<= LANES;
+	}
+	return set[0] | set[1] | set[2] | set[3];
+}
+
+static uint64_t find_bends(const uint64_t *words, size_t count)
+{
+	uint64_t set = 0;
+	size_t k;
+
+	if (count == WINDOW)
+		return find_window(words);
+	for (k = 0; k < count; k++)
+		set |= (uint64_t)(words[k + 1] - words[k] != words[k] - words[k - 1]) << k;
+	return set;
+}
+
+/* Index of the first bend in [@at, @end), or @end. Words @at - 1 to @end are there. */
+static size_t next_bend(struct bends *bends, const uint64_t *words, size_t at, size_t end)
+{
+	while (at < end) {
+		uint64_t set;
+
+		if (at >= bends->end) {
+			bends->first = at;
+			bends->end = at + min_u64(end - at, WINDOW);
+			bends->set = find_bends(words + at, bends->end - at);
+		}
+		set = bends->set >> (at - bends->first);
+		if (set)
+			return at + (size_t)__builtin_ctzll(set);
+		at = bends->end;
+		at += count_steps(words + at, end - at, words[at] - words[at - 1]);
+	}
+	return end;
+}
+
+/*
  * Write @words, the first and the last of which are not zero, as a list of runs.
  *
  * Return: bytes used, or 0 when the list does not fit into @size.
@@ -203,28 +264,35 @@ size_t tce_pack_runs(const uint64_t *words, size_t count, uint8_t *buf, size_t s
 		     size_t *runs)
 {
 	uint64_t expected = 0, last_stride = 0;
+	struct bends bends = { 0 };
+	size_t i = 0, used_end = 0;
 	uint8_t *p = buf;
-	size_t i = 0;
 
 	*runs = 0;
 	while (i < count) {
-		size_t gap = tce_count_zeros(words + i, count - i);
-		uint64_t stride, tce, head;
-		size_t n;
+		uint64_t stride = last_stride, tce, head;
+		size_t gap = 0, n = 1;
 
 		if (size - (size_t)(p - buf) < PACKED_RUN_MAX)
 			return 0;
-		i += gap;
-		n = tce_measure_run(words + i, count - i, &stride);
+		if (i == used_end) {
+			gap = tce_count_zeros(words + i, count - i);
+			i += gap;
+			used_end = i + tce_count_used(words + i, count - i);
+		}
 
 		/*
 		 * Any two words are a run. If they merely happen to stand beside each other, the
 		 * second one is more likely the first of the next run.
 		 */
-		if (n == 2 && stride != last_stride)
-			n = 1;
-		if (n == 1)
-			stride = last_stride;
+		if (used_end - i > 1) {
+			size_t bend = next_bend(&bends, words, i + 1, used_end - 1);
+
+			if (bend > i + 1 || words[i + 1] - words[i] == last_stride) {
+				n = bend - i + 1;
+				stride = words[i + 1] - words[i];
+			}
+		}
 
 		tce = words[i];
 		head = (uint64_t)(n - 1) << 2 | (stride != last_stride) << 1 | (gap != 0);

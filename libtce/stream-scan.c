@@ -635,10 +635,18 @@ static int put_words(struct scanner *s, const struct tce_stream_table *table, ui
 	return r;
 }
 
+TCE_WIDE static void load_words(uint64_t *words, const uint8_t *bytes, size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		words[i] = load_be64(bytes + 8 * i);
+}
+
 static int scan_words(struct scanner *s, const struct tce_stream_table *table)
 {
 	uint64_t index = 0, left = table->geometry.entries;
-	size_t held = 0, count, i;
+	size_t held = 0, count;
 	int r;
 
 	while (left) {
@@ -656,8 +664,7 @@ static int scan_words(struct scanner *s, const struct tce_stream_table *table)
 			count = (size_t)left;
 		if (count > TCE_BLOCK_MAX - held)
 			count = TCE_BLOCK_MAX - held;
-		for (i = 0; i < count; i++)
-			s->words[held + i] = load_be64(here(s) + 8 * i);
+		load_words(s->words + held, here(s), count);
 		/* they go out as words, not as bytes */
 		s->start = s->pos += 8 * count;
 		held += count;

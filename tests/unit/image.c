@@ -2,6 +2,7 @@
 /*
  * Images: what is written comes back, whatever the table, and says the same on every host.
  */
+#include "tce-stream.h"
 #include "unit.h"
 
 static const struct {
@@ -378,6 +379,53 @@ static void runs_end_before_zeros(void **state)
 	assert_int_equal(tce_measure_run(words, 64, &stride), 64);
 }
 
+/* Or a table is other than it was, at places that only some lengths of runs and gaps bring about. */
+static void runs_of_every_length_come_back(void **state)
+{
+	struct tce_geometry geometry = make_geometry(0x42, 12, 0, 4096);
+	uint64_t words[4096], back[4096], seed = 7;
+	struct tce_reader *reader;
+	struct tce_cursor cursor;
+	struct tce_writer *writer;
+	struct memory memory;
+	struct tce_source source;
+	struct tce_sink sink;
+	size_t round, i, n;
+
+	for (round = 0; round < 400; round++) {
+		/* lengths around those at which the search for a run's end is done in another way */
+		for (i = 0; i < 4096; i += n) {
+			uint64_t stride = next_random(&seed) % 3 << 12;
+			uint64_t tce = next_random(&seed) & 0xfffff003;
+			size_t k;
+
+			n = round % 2 ? 1 + next_random(&seed) % 5 : 60 + next_random(&seed) % 140;
+			n = n < 4096 - i ? n : 4096 - i;
+			if (next_random(&seed) % 4 == 0)
+				tce = stride = 0;
+			for (k = 0; k < n; k++)
+				words[i + k] = tce + k * stride;
+		}
+		memset(&memory, 0, sizeof(memory));
+		sink = memory_sink(&memory);
+		assert_int_equal(tce_create_writer(&writer, &sink, NULL, NULL), 0);
+		assert_int_equal(tce_begin_table(writer, &geometry, NULL), 0);
+		assert_int_equal(tce_put_words(writer, 0, words, 4096, NULL), 0);
+		assert_int_equal(tce_end_table(writer, NULL), 0);
+		assert_int_equal(tce_end_image(writer, NULL), 0);
+		tce_destroy_writer(writer);
+		source = memory_source(&memory);
+		assert_int_equal(tce_create_reader(&reader, &source, NULL), 0);
+		assert_int_equal(tce_next_table(reader, &geometry, NULL), 1);
+		tce_begin_cursor(&cursor, reader);
+		memset(back, 0xee, sizeof(back));
+		assert_int_equal(tce_cursor_words(&cursor, back, 4096, NULL), 0);
+		assert_memory_equal(back, words, sizeof(words));
+		tce_destroy_reader(reader);
+		free_memory(&memory);
+	}
+}
+
 /* Or a user sees "unknown status" instead of what went wrong. */
 static void every_status_has_words(void **state)
 {
@@ -420,6 +468,7 @@ int main(void)
 		cmocka_unit_test(calls_out_of_order_are_refused),
 		cmocka_unit_test(writer_refuses_entries_past_the_end),
 		cmocka_unit_test(runs_end_before_zeros),
+		cmocka_unit_test(runs_of_every_length_come_back),
 		cmocka_unit_test(every_status_has_words),
 	};
 
