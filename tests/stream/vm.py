@@ -160,9 +160,9 @@ class Vm:
         return [line for line in self.console().splitlines()
                 if "ERROR" in line or "MISMATCH" in line]
 
-    def begin_migration(self, uri):
+    def begin_migration(self, uri, **parameters):
         # no limit of bandwidth: 128 MiB/s would be the measured thing otherwise
-        self.ask("migrate-set-parameters", **{"max-bandwidth": 1 << 40})
+        self.ask("migrate-set-parameters", **{"max-bandwidth": 1 << 40, **parameters})
         self.ask("migrate", uri=uri)
 
     def migration(self, seconds=180):

@@ -552,6 +552,63 @@ static void half_tables_pass(void **state)
 	free_maker(&m);
 }
 
+/* Or a guest that is migrated while it sets up a window arrives with another one. */
+static void unfinished_windows_pass(void **state)
+{
+	const uint32_t count = 1 << 20;
+	uint64_t *words = calloc(count, sizeof(*words));
+	struct tce_stream_stats stats;
+	struct maker m = { 0 };
+	size_t used;
+
+	assert_non_null(words);
+	for (used = 0; used < 40000; used = used * 7 + 1) {
+		words[used] = (uint64_t)used << 16 | 3;
+		put_beginning(&m);
+		put_ends(&m);
+		put_table(&m, 9, 0x80000001, 16, UINT64_C(1) << 59, words, count);
+		put_table(&m, 10, 0x80000101, 21, UINT64_C(1) << 59, NULL, 0);
+		put_ending(&m);
+		assert_int_equal(round_trip(&m, 0, &stats), 0);
+		assert_int_equal(stats.verdict, TCE_STREAM_AGREES);
+		assert_int_equal(stats.tables, 2);
+		assert_true(stats.packed_table_bytes < 1024);
+		free_maker(&m);
+	}
+	free(words);
+}
+
+/* Or a guest with a UUID, or one that shares its memory with its destination, is not understood. */
+static void every_part_of_the_configuration(void **state)
+{
+	static const uint8_t configuration[] = "QEVM\0\0\0\3\7\0\0\0\1p"
+		"\5\x1e" "configuration/target-page-bits\0\0\0\1\0\0\0\x0c"
+		"\5\x1a" "configuration/capabilities\0\0\0\1\0\0\0\1\x0fx-ignore-shared"
+		"\5\x12" "configuration/uuid\0\0\0\1" "0123456789abcdef";
+	struct tce_stream_stats stats;
+	struct maker m = { .footers = true };
+	uint64_t word = 3;
+
+	put_bytes(&m, configuration, sizeof(configuration) - 1);
+	put_section(&m, 1, 2, "ram", 0, 4);
+	put_be64(&m, 0x3000 | 4);
+	put_bytes(&m, "\4ram0\0\0\0\0\0\0\x10\0" "ADDRESS.", 5 + 8 + 8);
+	put_bytes(&m, "\3rom\0\0\0\0\0\0\x20\0" "ADDRESS.", 4 + 8 + 8);
+	put_be64(&m, 0x10);
+	put_footer(&m, 2);
+	put_8(&m, 3);
+	put_be32(&m, 2);
+	put_be64(&m, 0x10);
+	put_footer(&m, 2);
+	put_table(&m, 9, 0x80000000, 12, 0, &word, 1);
+	put_8(&m, 0);
+	assert_int_equal(round_trip(&m, 0, &stats), 0);
+	assert_true(stats.understood);
+	assert_int_equal(stats.tables, 1);
+	assert_int_equal(stats.blocks, 2);
+	free_maker(&m);
+}
+
 static void sizes_keep_their_promise(void **state)
 {
 	const uint32_t count = 4 << 20;
@@ -624,6 +681,8 @@ int main(void)
 		cmocka_unit_test(old_machines_have_no_footers),
 		cmocka_unit_test(fake_tables_are_not_believed),
 		cmocka_unit_test(half_tables_pass),
+		cmocka_unit_test(unfinished_windows_pass),
+		cmocka_unit_test(every_part_of_the_configuration),
 		cmocka_unit_test(sizes_keep_their_promise),
 		cmocka_unit_test(a_full_disk_is_an_error),
 	};
