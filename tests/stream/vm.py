@@ -15,8 +15,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 # A machine type that both versions have; what TCG cannot do is switched off.
 MACHINE = "pseries-7.2,cap-cfpc=broken,cap-sbbc=broken,cap-ibs=broken,cap-ccf-assist=off"
-# Under TCG QEMU 10.0 leaves the state of XICS' presenters ("icp/server") out of its streams, and a
-# guest that uses them gets no interrupt after any migration. XIVE's is there.
+# QEMU 10.0.2 leaves the state of XICS' presenters ("icp/server") out of its streams, and a guest
+# that uses them gets no interrupt after any migration. XIVE's is there.
 LIVE_MACHINE = MACHINE + ",ic-mode=xive"
 GUEST_MEGABYTES = 512
 # No QEMU of these tests lives longer, whatever happens to the test.
