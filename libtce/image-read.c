@@ -2,7 +2,12 @@
 /*
  * Image reader. Input is untrusted: every size is compared with its limit before it is used, every
  * extent with its hash and its table before it is handed out, and the image with its own hash.
+ *
+ * A table of a version 2 image has parts: itself and its updates, each in index order. The reader
+ * first runs over all their records to find the parts and to check the image's hash, then goes
+ * through them side by side, and of what several parts have it hands out the newest.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <xxhash.h>
 #include <zstd.h>
@@ -18,6 +23,26 @@ enum reader_state {
 };
 
 /**
+ * struct part - a table or an update of it
+ * @update: it is an update.
+ * @offset: of its next record.
+ * @next: first entry that its next extent may have.
+ * @extents: read so far.
+ * @ended: there are no more.
+ * @extent: the last one read.
+ * @words: its entries.
+ */
+struct part {
+	bool update;
+	uint64_t offset;
+	uint64_t next;
+	uint64_t extents;
+	bool ended;
+	struct tce_extent extent;
+	uint64_t *words;
+};
+
+/**
  * struct tce_reader - an image being read
  * @source: where it comes from.
  * @state: where in the image.
@@ -25,14 +50,18 @@ enum reader_state {
  * @record_offset: where the last record began.
  * @hash: of the magic and all records so far.
  * @tables: tables begun.
+ * @version: of the image.
+ * @in_order: parts are taken as they come.
  * @geometry: header of this table.
- * @extents: of this table, so far.
- * @next: first entry that the next extent may have.
+ * @parts: of this table, the oldest first. Read as they come, they are all the first one.
+ * @part_count: how many.
+ * @side_by_side: all of @parts are being read.
+ * @index: first entry that has not been handed out, side by side.
+ * @after: offset of what follows the last part.
  * @zstd: context to unpack with.
  * @buf: size word and the record that follows.
  * @stored: payload as stored.
  * @unpacked: list of runs, out of zstd.
- * @words: entries of the extent handed out.
  * @made_by: program that wrote the image.
  */
 struct tce_reader {
@@ -42,14 +71,18 @@ struct tce_reader {
 	uint64_t record_offset;
 	XXH3_state_t *hash;
 	uint64_t tables;
+	uint32_t version;
+	bool in_order;
 	struct tce_geometry geometry;
-	uint64_t extents;
-	uint64_t next;
+	struct part parts[TCE_PARTS_MAX];
+	unsigned int part_count;
+	bool side_by_side;
+	uint64_t index;
+	uint64_t after;
 	ZSTD_DCtx *zstd;
 	uint8_t buf[4 + TCE_RECORD_MAX];
 	uint8_t *stored;
 	uint8_t *unpacked;
-	uint64_t *words;
 	char made_by[TCE_STRING_MAX + 1];
 };
 
@@ -86,8 +119,29 @@ static int read_bytes(struct tce_reader *reader, void *buf, size_t len, struct t
 	return TCE_OK;
 }
 
-/* Read a record; the caller frees it. What it holds is one of the five kinds, nothing else. */
-static int read_record(struct tce_reader *reader, TceRecord **record, struct tce_error *err)
+static int seek(struct tce_reader *reader, uint64_t offset, struct tce_error *err)
+{
+	int ret = -ESPIPE;
+
+	if (offset == reader->offset)
+		return TCE_OK;
+	if (reader->source.seek)
+		ret = reader->source.seek(reader->source.ctx, (int64_t)(offset - reader->offset));
+	if (ret == -ESPIPE)
+		return fail(reader, err, TCE_ERR_UNSUPPORTED, 0,
+			    "an image with updates can only be read from a file");
+	if (ret < 0)
+		return fail(reader, err, TCE_ERR_IO, -ret, "reading the image");
+	reader->offset = offset;
+	return TCE_OK;
+}
+
+/*
+ * Read a record; the caller frees it. What it holds is one of the six kinds, nothing else. With its
+ * size word it is the first @length bytes of @reader->buf.
+ */
+static int read_record(struct tce_reader *reader, TceRecord **record, size_t *length,
+		       struct tce_error *err)
 {
 	uint32_t size;
 	int ret;
@@ -106,10 +160,19 @@ static int read_record(struct tce_reader *reader, TceRecord **record, struct tce
 	*record = tce_record__unpack(NULL, size, reader->buf + 4);
 	if (!*record)
 		return fail(reader, err, TCE_ERR_CORRUPT, 0, "a record that cannot be decoded");
-	/* The end record carries this hash, so it cannot be part of it. */
-	if ((*record)->kind_case != TCE_RECORD__KIND_END)
-		XXH3_64bits_update(reader->hash, reader->buf, 4 + size);
+	*length = 4 + size;
 	return TCE_OK;
+}
+
+/* The same for the records that the image's hash is of, which the end record carries. */
+static int read_hashed(struct tce_reader *reader, TceRecord **record, struct tce_error *err)
+{
+	size_t length;
+	int ret = read_record(reader, record, &length, err);
+
+	if (!ret && !reader->side_by_side && (*record)->kind_case != TCE_RECORD__KIND_END)
+		XXH3_64bits_update(reader->hash, reader->buf, length);
+	return ret;
 }
 
 static int read_header(struct tce_reader *reader, struct tce_error *err)
@@ -127,23 +190,26 @@ static int read_header(struct tce_reader *reader, struct tce_error *err)
 		return fail(reader, err, TCE_ERR_NOT_IMAGE, 0, "not a TCE image");
 	XXH3_64bits_update(reader->hash, magic, sizeof(magic));
 
-	ret = read_record(reader, &record, err);
+	ret = read_hashed(reader, &record, err);
 	if (ret < 0)
 		return ret;
 	if (record->kind_case != TCE_RECORD__KIND_HEADER) {
 		ret = fail(reader, err, TCE_ERR_CORRUPT, 0, "no header at the image's beginning");
-	} else if (record->header->version != TCE_IMAGE_VERSION) {
+	} else if (record->header->version < TCE_IMAGE_VERSION ||
+		   record->header->version > TCE_UPDATES_VERSION) {
 		ret = fail(reader, err, TCE_ERR_VERSION, 0, "unknown image version");
 		if (err)
 			tce_set_error(err, TCE_ERR_VERSION, 0,
-				      "the image has version %u, this program knows version %u",
-				      record->header->version, TCE_IMAGE_VERSION);
+				      "the image has version %u, this program knows versions %u and %u",
+				      record->header->version, TCE_IMAGE_VERSION,
+				      TCE_UPDATES_VERSION);
 	} else if (record->header->made_by) {
 		if (strlen(record->header->made_by) > TCE_STRING_MAX)
 			ret = fail(reader, err, TCE_ERR_LIMIT, 0, "a name that is too long");
 		else
 			strcpy(reader->made_by, record->header->made_by);
 	}
+	reader->version = ret ? 0 : record->header->version;
 	tce_record__free_unpacked(record, NULL);
 	return ret;
 }
@@ -165,9 +231,7 @@ int tce_create_reader(struct tce_reader **result, const struct tce_source *sourc
 	reader->zstd = ZSTD_createDCtx();
 	reader->stored = malloc(TCE_PAYLOAD_MAX);
 	reader->unpacked = malloc(TCE_PAYLOAD_MAX);
-	reader->words = malloc(TCE_PAYLOAD_MAX);
-	if (!reader->hash || !reader->zstd || !reader->stored || !reader->unpacked ||
-	    !reader->words) {
+	if (!reader->hash || !reader->zstd || !reader->stored || !reader->unpacked) {
 		ret = tce_set_error(err, TCE_ERR_NOMEM, 0, "no memory for an image reader");
 		goto out_destroy;
 	}
@@ -192,6 +256,79 @@ const char *tce_reader_made_by(const struct tce_reader *reader)
 uint64_t tce_reader_offset(const struct tce_reader *reader)
 {
 	return reader->offset;
+}
+
+static void begin_part(struct part *part, bool update, uint64_t offset)
+{
+	part->update = update;
+	part->offset = offset;
+	part->next = 0;
+	part->extents = 0;
+	part->ended = false;
+	part->extent.first = 0;
+	part->extent.count = 0;
+}
+
+/* Run over the records of the table, to its end or to that of an update. */
+static int scan_part(struct tce_reader *reader, struct tce_error *err)
+{
+	uint64_t extents = 0, size;
+	TceRecord *record;
+	int ret;
+
+	for (;; extents++) {
+		ret = read_hashed(reader, &record, err);
+		if (ret < 0)
+			return ret;
+		if (record->kind_case != TCE_RECORD__KIND_EXTENT)
+			break;
+		size = record->extent->stored_size;
+		tce_record__free_unpacked(record, NULL);
+		if (size > TCE_PAYLOAD_MAX)
+			return fail(reader, err, TCE_ERR_LIMIT, 0,
+				    "an extent of impossible form or size");
+		ret = seek(reader, reader->offset + size, err);
+		if (ret < 0)
+			return ret;
+	}
+	if (record->kind_case != TCE_RECORD__KIND_TABLE_END)
+		ret = fail(reader, err, TCE_ERR_CORRUPT, 0, "a record in a wrong place");
+	else if (record->table_end->extents != extents)
+		ret = fail(reader, err, TCE_ERR_CORRUPT, 0, "extents of the table are missing");
+	tce_record__free_unpacked(record, NULL);
+	return ret;
+}
+
+/* Find the parts of the table. */
+static int scan_parts(struct tce_reader *reader, struct tce_error *err)
+{
+	TceRecord *record;
+	size_t length;
+	bool more;
+	int ret;
+
+	reader->part_count = 0;
+	do {
+		if (reader->part_count == TCE_PARTS_MAX)
+			return fail(reader, err, TCE_ERR_LIMIT, 0, "too many updates");
+		begin_part(&reader->parts[reader->part_count], reader->part_count > 0,
+			   reader->offset);
+		reader->part_count++;
+		ret = scan_part(reader, err);
+		if (ret < 0)
+			return ret;
+		reader->after = reader->offset;
+		ret = read_record(reader, &record, &length, err);
+		if (ret < 0)
+			return ret;
+		more = record->kind_case == TCE_RECORD__KIND_UPDATE;
+		tce_record__free_unpacked(record, NULL);
+		if (more)
+			XXH3_64bits_update(reader->hash, reader->buf, length);
+	} while (more);
+	reader->index = 0;
+	reader->side_by_side = true;
+	return TCE_OK;
 }
 
 static int begin_table(struct tce_reader *reader, const TceTableHeader *table,
@@ -232,10 +369,14 @@ static int begin_table(struct tce_reader *reader, const TceTableHeader *table,
 			inner = *err;
 		return fail(reader, err, ret, 0, inner.message);
 	}
-	reader->extents = 0;
-	reader->next = 0;
+	begin_part(&reader->parts[0], false, reader->offset);
 	reader->tables++;
 	reader->state = IN_TABLE;
+	if (reader->version >= TCE_UPDATES_VERSION && !reader->in_order) {
+		ret = scan_parts(reader, err);
+		if (ret < 0)
+			return ret;
+	}
 	return 1;
 }
 
@@ -268,7 +409,7 @@ int tce_next_table(struct tce_reader *reader, struct tce_geometry *geometry,
 		return tce_set_error(err, TCE_ERR_ARG, 0, "reading goes on after an error");
 
 	reader->geometry.known = 0;
-	ret = read_record(reader, &record, err);
+	ret = read_hashed(reader, &record, err);
 	if (ret < 0)
 		return ret;
 	if (record->kind_case == TCE_RECORD__KIND_TABLE)
@@ -284,14 +425,15 @@ int tce_next_table(struct tce_reader *reader, struct tce_geometry *geometry,
 }
 
 /* Are the fields those that an extent of this kind has, and the sizes possible? */
-static bool extent_is_sound(const TceExtent *extent)
+static bool extent_is_sound(const TceExtent *extent, bool update)
 {
 	uint64_t size = extent->has_unpacked_size ? extent->unpacked_size : extent->stored_size;
 
 	switch (extent->kind) {
 	case TCE_EXTENT_KIND__TCE_RUN:
 		return extent->has_tce && !extent->has_stored_size && !extent->has_unpacked_size &&
-		       !tce_run_has_zero(extent->tce, (uint64_t)extent->stride, extent->count);
+		       ((update && !extent->tce && !extent->stride) ||
+			!tce_run_has_zero(extent->tce, (uint64_t)extent->stride, extent->count));
 	case TCE_EXTENT_KIND__TCE_WORDS:
 		if (extent->count > TCE_BLOCK_MAX || size != extent->count * sizeof(uint64_t))
 			return false;
@@ -319,15 +461,22 @@ static int unpack(struct tce_reader *reader, void *buf, const TceExtent *extent,
 }
 
 /* Read the payload and make words of it. */
-static int read_payload(struct tce_reader *reader, const TceExtent *extent, struct tce_error *err)
+static int read_payload(struct tce_reader *reader, struct part *part, const TceExtent *extent,
+			struct tce_error *err)
 {
 	bool words = extent->kind == TCE_EXTENT_KIND__TCE_WORDS;
 	bool packed = extent->has_unpacked_size;
 	uint8_t meta[7 * 8];
-	void *stored = words && !packed ? (void *)reader->words : reader->stored;
 	struct tce_bytes list;
+	void *stored;
 	int ret;
 
+	if (extent->kind != TCE_EXTENT_KIND__TCE_RUN && !part->words) {
+		part->words = malloc(TCE_PAYLOAD_MAX);
+		if (!part->words)
+			return fail(reader, err, TCE_ERR_NOMEM, 0, "no memory for a block of entries");
+	}
+	stored = words && !packed ? (void *)part->words : reader->stored;
 	ret = read_bytes(reader, stored, extent->stored_size, err);
 	if (ret < 0)
 		return ret;
@@ -346,9 +495,9 @@ static int read_payload(struct tce_reader *reader, const TceExtent *extent, stru
 	if (extent->kind == TCE_EXTENT_KIND__TCE_RUN)
 		return TCE_OK;
 	if (words) {
-		ret = packed ? unpack(reader, reader->words, extent, err) : TCE_OK;
+		ret = packed ? unpack(reader, part->words, extent, err) : TCE_OK;
 		if (!ret)
-			swap_words_le(reader->words, extent->count);
+			swap_words_le(part->words, extent->count);
 		return ret;
 	}
 
@@ -361,18 +510,18 @@ static int read_payload(struct tce_reader *reader, const TceExtent *extent, stru
 		list.next = reader->unpacked;
 		list.end = reader->unpacked + extent->unpacked_size;
 	}
-	if (!tce_unpack_runs(list, reader->words, extent->count))
+	if (!tce_unpack_runs(list, part->words, extent->count))
 		return fail(reader, err, TCE_ERR_CORRUPT, 0, "a malformed list of runs");
 	return TCE_OK;
 }
 
-static int take_extent(struct tce_reader *reader, const TceExtent *extent,
+static int take_extent(struct tce_reader *reader, struct part *part, const TceExtent *extent,
 		       struct tce_extent *result, struct tce_error *err)
 {
 	const uint64_t entries = reader->geometry.entries;
 	int ret;
 
-	if (extent->first < reader->next || !extent->count)
+	if (extent->first < part->next || !extent->count)
 		return fail(reader, err, TCE_ERR_CORRUPT, 0, "extents that overlap or are empty");
 	if (extent->first >= entries || extent->count > entries - extent->first) {
 		fail(reader, err, TCE_ERR_RANGE, 0, "an extent past the end of the table");
@@ -382,43 +531,151 @@ static int take_extent(struct tce_reader *reader, const TceExtent *extent,
 		}
 		return TCE_ERR_RANGE;
 	}
-	if (!extent_is_sound(extent))
+	if (!extent_is_sound(extent, part->update))
 		return fail(reader, err, TCE_ERR_LIMIT, 0, "an extent of impossible form or size");
-	ret = read_payload(reader, extent, err);
+	ret = read_payload(reader, part, extent, err);
 	if (ret < 0)
 		return ret;
 
 	result->first = extent->first;
 	result->count = extent->count;
-	result->words = extent->kind == TCE_EXTENT_KIND__TCE_RUN ? NULL : reader->words;
+	result->words = extent->kind == TCE_EXTENT_KIND__TCE_RUN ? NULL : part->words;
 	result->tce = extent->tce;
 	result->stride = (uint64_t)extent->stride;
-	reader->next = extent->first + extent->count;
-	reader->extents++;
+	part->next = extent->first + extent->count;
+	part->extents++;
 	return 1;
+}
+
+/* The next extent of a part, at which the source is: 0 at the part's end. */
+static int read_extent(struct tce_reader *reader, struct part *part, struct tce_extent *extent,
+		       struct tce_error *err)
+{
+	TceRecord *record;
+	int ret;
+
+	ret = read_hashed(reader, &record, err);
+	if (ret < 0)
+		return ret;
+	if (record->kind_case == TCE_RECORD__KIND_EXTENT)
+		ret = take_extent(reader, part, record->extent, extent, err);
+	else if (record->kind_case != TCE_RECORD__KIND_TABLE_END)
+		ret = fail(reader, err, TCE_ERR_CORRUPT, 0, "a record in a wrong place");
+	else if (record->table_end->extents != part->extents)
+		ret = fail(reader, err, TCE_ERR_CORRUPT, 0, "extents of the table are missing");
+	tce_record__free_unpacked(record, NULL);
+	return ret;
+}
+
+/* Have in each part the first extent that ends after @reader->index. */
+static int advance_parts(struct tce_reader *reader, struct tce_error *err)
+{
+	unsigned int i;
+	int ret;
+
+	for (i = 0; i < reader->part_count; i++) {
+		struct part *part = &reader->parts[i];
+
+		while (!part->ended && part->extent.first + part->extent.count <= reader->index) {
+			ret = seek(reader, part->offset, err);
+			if (!ret)
+				ret = read_extent(reader, part, &part->extent, err);
+			if (ret < 0)
+				return ret;
+			part->ended = !ret;
+			part->offset = reader->offset;
+		}
+	}
+	return TCE_OK;
+}
+
+/* Of all parts, the newest that has the next entry, as far as no newer one begins. */
+static int next_side_by_side(struct tce_reader *reader, struct tce_extent *result,
+			     struct tce_error *err)
+{
+	const struct tce_extent *extent;
+	uint64_t end, skip;
+	unsigned int i;
+	int ret;
+
+	for (;;) {
+		ret = advance_parts(reader, err);
+		if (ret < 0)
+			return ret;
+		extent = NULL;
+		end = UINT64_MAX;
+		for (i = reader->part_count; i-- && !extent; ) {
+			const struct part *part = &reader->parts[i];
+
+			if (part->ended)
+				continue;
+			if (part->extent.first <= reader->index)
+				extent = &part->extent;
+			else
+				end = min_u64(end, part->extent.first);
+		}
+		if (!extent && end == UINT64_MAX)
+			break;
+		skip = reader->index - (extent ? extent->first : 0);
+		if (extent)
+			end = min_u64(end, extent->first + extent->count);
+		result->first = reader->index;
+		result->count = end - reader->index;
+		reader->index = end;
+		/* no part has these, or an update says that they are zero now */
+		if (!extent || (!extent->words && !extent->tce && !extent->stride))
+			continue;
+		result->words = extent->words ? extent->words + skip : NULL;
+		result->tce = extent->tce + skip * extent->stride;
+		result->stride = extent->stride;
+		return 1;
+	}
+	ret = seek(reader, reader->after, err);
+	if (ret < 0)
+		return ret;
+	reader->side_by_side = false;
+	reader->state = BETWEEN_TABLES;
+	return 0;
 }
 
 int tce_next_extent(struct tce_reader *reader, struct tce_extent *extent, struct tce_error *err)
 {
-	TceRecord *record;
 	int ret;
 
 	if (reader->state == FAILED)
 		return tce_set_error(err, TCE_ERR_ARG, 0, "reading goes on after an error");
 	if (reader->state != IN_TABLE)
 		return 0;
+	if (reader->side_by_side)
+		return next_side_by_side(reader, extent, err);
+	ret = read_extent(reader, &reader->parts[0], extent, err);
+	if (!ret)
+		reader->state = BETWEEN_TABLES;
+	return ret;
+}
 
-	ret = read_record(reader, &record, err);
+void tce_read_in_order(struct tce_reader *reader)
+{
+	reader->in_order = true;
+}
+
+int tce_next_update(struct tce_reader *reader, struct tce_error *err)
+{
+	TceRecord *record;
+	int ret;
+
+	if (reader->state != BETWEEN_TABLES)
+		return tce_set_error(err, TCE_ERR_ARG, 0, "reading goes on after an error");
+	ret = read_hashed(reader, &record, err);
 	if (ret < 0)
 		return ret;
-	if (record->kind_case == TCE_RECORD__KIND_EXTENT) {
-		ret = take_extent(reader, record->extent, extent, err);
-	} else if (record->kind_case == TCE_RECORD__KIND_TABLE_END) {
-		if (record->table_end->extents != reader->extents)
-			ret = fail(reader, err, TCE_ERR_CORRUPT, 0,
-				   "extents of the table are missing");
-		else
-			reader->state = BETWEEN_TABLES;
+	if (record->kind_case == TCE_RECORD__KIND_UPDATE &&
+	    reader->version >= TCE_UPDATES_VERSION) {
+		begin_part(&reader->parts[0], true, reader->offset);
+		reader->state = IN_TABLE;
+		ret = 1;
+	} else if (record->kind_case == TCE_RECORD__KIND_END) {
+		ret = end_image(reader, record->end, err);
 	} else {
 		ret = fail(reader, err, TCE_ERR_CORRUPT, 0, "a record in a wrong place");
 	}
@@ -428,9 +685,12 @@ int tce_next_extent(struct tce_reader *reader, struct tce_extent *extent, struct
 
 void tce_destroy_reader(struct tce_reader *reader)
 {
+	unsigned int i;
+
 	if (!reader)
 		return;
-	free(reader->words);
+	for (i = 0; i < TCE_PARTS_MAX; i++)
+		free(reader->parts[i].words);
 	free(reader->unpacked);
 	free(reader->stored);
 	ZSTD_freeDCtx(reader->zstd);

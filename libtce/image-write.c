@@ -39,6 +39,9 @@ enum writer_state {
  * @state: which calls are allowed.
  * @size: bytes written.
  * @hash: of the magic and all records so far.
+ * @version: of the image.
+ * @update: in an update, which is written as it comes: see encode_update().
+ * @parts: the table and its updates so far.
  * @tables: tables begun.
  * @liobn: of this table, for errors.
  * @liobn_known: @liobn is valid.
@@ -54,12 +57,17 @@ enum writer_state {
  * @zstd: its context.
  * @out: small pieces waiting for the sink.
  * @out_used: bytes of @out.
+ *
+ * The last six are there only inside a table.
  */
 struct tce_writer {
 	struct tce_sink sink;
 	enum writer_state state;
 	uint64_t size;
 	XXH3_state_t *hash;
+	uint32_t version;
+	bool update;
+	unsigned int parts;
 	uint64_t tables;
 	uint64_t liobn;
 	bool liobn_known;
@@ -112,7 +120,7 @@ static int write_bytes(struct tce_writer *writer, const void *buf, size_t len,
 		if (ret < 0)
 			return ret;
 	}
-	if (len > OUT_SIZE) {
+	if (!writer->out || len > OUT_SIZE) {
 		ret = writer->sink.write(writer->sink.ctx, buf, len);
 		if (ret < 0)
 			return fail(writer, err, TCE_ERR_IO, -ret, "writing the image");
@@ -215,7 +223,8 @@ static int write_payload(struct tce_writer *writer, TceExtent *extent, const uin
 {
 	extent->has_stored_size = 1;
 	extent->stored_size = (uint32_t)size;
-	if (worth_squeezing(writer, payload, size)) {
+	/* the guest stands still while the last update is written */
+	if (!writer->update && worth_squeezing(writer, payload, size)) {
 		size_t n = ZSTD_compressCCtx(writer->zstd, writer->squeezed, writer->squeezed_size,
 					     payload, size, 1);
 
@@ -363,8 +372,65 @@ static int encode_filled(struct tce_writer *writer, struct tce_error *err)
 			    writer->block, filled, err);
 }
 
-int tce_create_writer(struct tce_writer **result, const struct tce_sink *sink,
-		      const char *made_by, struct tce_error *err)
+int tce_put_zeros(struct tce_writer *writer, uint64_t index, uint64_t count,
+		  struct tce_error *err)
+{
+	struct tce_run run = { .first = index, .count = count };
+
+	if (!count)
+		return TCE_OK;
+	writer->next = index + count;
+	return write_run(writer, &run, err);
+}
+
+/* What changed, at most a block of it. Nothing waits for what may follow, which is elsewhere. */
+static int encode_update(struct tce_writer *writer, uint64_t first, const uint64_t *words,
+			 size_t count, struct tce_error *err)
+{
+	size_t begin = tce_count_zeros(words, count), end = count;
+	int ret;
+
+	while (end > begin && !words[end - 1])
+		end--;
+	ret = tce_put_zeros(writer, first, begin, err);
+	if (!ret && end > begin)
+		ret = write_words(writer, first + begin, words + begin, end - begin, err);
+	if (!ret)
+		ret = tce_put_zeros(writer, first + end, count - end, err);
+	writer->next = first + count;
+	return ret;
+}
+
+static void free_buffers(struct tce_writer *writer)
+{
+	free(writer->out);
+	ZSTD_freeCCtx(writer->zstd);
+	free(writer->squeezed);
+	free(writer->packed);
+	free(writer->block);
+	writer->out = NULL;
+	writer->zstd = NULL;
+	writer->squeezed = NULL;
+	writer->packed = NULL;
+	writer->block = NULL;
+}
+
+static int get_buffers(struct tce_writer *writer, struct tce_error *err)
+{
+	writer->block = malloc(TCE_PAYLOAD_MAX);
+	writer->packed = malloc(TCE_PAYLOAD_MAX);
+	writer->squeezed_size = ZSTD_compressBound(TCE_PAYLOAD_MAX);
+	writer->squeezed = malloc(writer->squeezed_size);
+	writer->zstd = ZSTD_createCCtx();
+	writer->out = malloc(OUT_SIZE);
+	if (writer->block && writer->packed && writer->squeezed && writer->zstd && writer->out)
+		return TCE_OK;
+	free_buffers(writer);
+	return fail(writer, err, TCE_ERR_NOMEM, 0, "no memory for an image writer");
+}
+
+static int create_writer(struct tce_writer **result, const struct tce_sink *sink,
+			 const char *made_by, uint32_t version, struct tce_error *err)
 {
 	TceRecord record = TCE_RECORD__INIT;
 	TceImageHeader header = TCE_IMAGE_HEADER__INIT;
@@ -379,15 +445,9 @@ int tce_create_writer(struct tce_writer **result, const struct tce_sink *sink,
 	if (!writer)
 		return tce_set_error(err, TCE_ERR_NOMEM, 0, "no memory for an image writer");
 	writer->sink = *sink;
+	writer->version = version;
 	writer->hash = XXH3_createState();
-	writer->block = malloc(TCE_PAYLOAD_MAX);
-	writer->packed = malloc(TCE_PAYLOAD_MAX);
-	writer->squeezed_size = ZSTD_compressBound(TCE_PAYLOAD_MAX);
-	writer->squeezed = malloc(writer->squeezed_size);
-	writer->zstd = ZSTD_createCCtx();
-	writer->out = malloc(OUT_SIZE);
-	if (!writer->hash || !writer->block || !writer->packed || !writer->squeezed ||
-	    !writer->zstd || !writer->out) {
+	if (!writer->hash) {
 		ret = tce_set_error(err, TCE_ERR_NOMEM, 0, "no memory for an image writer");
 		goto out_destroy;
 	}
@@ -401,7 +461,7 @@ int tce_create_writer(struct tce_writer **result, const struct tce_sink *sink,
 
 	record.kind_case = TCE_RECORD__KIND_HEADER;
 	record.header = &header;
-	header.version = TCE_IMAGE_VERSION;
+	header.version = version;
 	/* The message is only read, though its type cannot say so. */
 	header.made_by = (char *)(uintptr_t)made_by;
 	ret = write_record(writer, &record, err);
@@ -416,6 +476,18 @@ out_destroy:
 	return ret;
 }
 
+int tce_create_writer(struct tce_writer **result, const struct tce_sink *sink,
+		      const char *made_by, struct tce_error *err)
+{
+	return create_writer(result, sink, made_by, TCE_IMAGE_VERSION, err);
+}
+
+int tce_create_updates_writer(struct tce_writer **result, const struct tce_sink *sink,
+			      struct tce_error *err)
+{
+	return create_writer(result, sink, NULL, TCE_UPDATES_VERSION, err);
+}
+
 int tce_begin_table(struct tce_writer *writer, const struct tce_geometry *geometry,
 		    struct tce_error *err)
 {
@@ -428,6 +500,8 @@ int tce_begin_table(struct tce_writer *writer, const struct tce_geometry *geomet
 	if (!memchr(geometry->origin, 0, sizeof(geometry->origin)))
 		return tce_set_error(err, TCE_ERR_ARG, 0, "an origin without an end");
 	ret = tce_check_geometry(geometry, err);
+	if (!ret)
+		ret = get_buffers(writer, err);
 	if (ret < 0)
 		return ret;
 
@@ -454,6 +528,32 @@ int tce_begin_table(struct tce_writer *writer, const struct tce_geometry *geomet
 	writer->run.count = 0;
 	writer->filled = 0;
 	writer->tables++;
+	writer->parts = 1;
+	writer->state = IN_TABLE;
+	return write_record(writer, &record, err);
+}
+
+int tce_begin_update(struct tce_writer *writer, struct tce_error *err)
+{
+	TceRecord record = TCE_RECORD__INIT;
+	TceUpdate update = TCE_UPDATE__INIT;
+	int ret;
+
+	if (writer->state != BETWEEN_TABLES || writer->version != TCE_UPDATES_VERSION ||
+	    writer->tables != 1)
+		return tce_set_error(err, TCE_ERR_ARG, 0, "an update of nothing");
+	if (writer->parts == TCE_PARTS_MAX)
+		return tce_set_error(err, TCE_ERR_LIMIT, 0, "more than %u updates",
+				     TCE_PARTS_MAX - 1);
+	ret = get_buffers(writer, err);
+	if (ret < 0)
+		return ret;
+	record.kind_case = TCE_RECORD__KIND_UPDATE;
+	record.update = &update;
+	writer->extents = 0;
+	writer->next = 0;
+	writer->update = true;
+	writer->parts++;
 	writer->state = IN_TABLE;
 	return write_record(writer, &record, err);
 }
@@ -480,6 +580,15 @@ int tce_put_words(struct tce_writer *writer, uint64_t index, const uint64_t *wor
 		size_t place = index % TCE_BLOCK_MAX;
 		size_t n = min_u64(count, TCE_BLOCK_MAX - place);
 
+		if (writer->update) {
+			ret = encode_update(writer, index, words, n, err);
+			if (ret < 0)
+				return ret;
+			index += n;
+			words += n;
+			count -= n;
+			continue;
+		}
 		/* The block begun before is another one: there comes nothing more for it. */
 		if (writer->filled && (writer->next - 1) / TCE_BLOCK_MAX != index / TCE_BLOCK_MAX) {
 			ret = encode_filled(writer, err);
@@ -523,6 +632,9 @@ int tce_end_table(struct tce_writer *writer, struct tce_error *err)
 	record.table_end = &end;
 	writer->state = BETWEEN_TABLES;
 	ret = write_record(writer, &record, err);
+	if (!ret)
+		ret = flush_out(writer, err);
+	free_buffers(writer);
 	writer->liobn_known = false;
 	return ret;
 }
@@ -541,8 +653,6 @@ int tce_end_image(struct tce_writer *writer, struct tce_error *err)
 	record.end = &end;
 	ret = write_record(writer, &record, err);
 	if (!ret)
-		ret = flush_out(writer, err);
-	if (!ret)
 		writer->state = ENDED;
 	return ret;
 }
@@ -556,11 +666,7 @@ void tce_destroy_writer(struct tce_writer *writer)
 {
 	if (!writer)
 		return;
-	free(writer->out);
-	ZSTD_freeCCtx(writer->zstd);
-	free(writer->squeezed);
-	free(writer->packed);
-	free(writer->block);
+	free_buffers(writer);
 	if (writer->hash)
 		XXH3_freeState(writer->hash);
 	free(writer);

@@ -57,6 +57,11 @@ static ssize_t fd_read(void *ctx, void *buf, size_t len)
 	return n < 0 ? -errno : n;
 }
 
+static int fd_seek(void *ctx, int64_t distance)
+{
+	return lseek((int)(intptr_t)ctx, distance, SEEK_CUR) < 0 ? -errno : 0;
+}
+
 struct tce_sink tce_fd_sink(int fd)
 {
 	return (struct tce_sink){ .write = fd_write, .ctx = (void *)(intptr_t)fd };
@@ -64,7 +69,11 @@ struct tce_sink tce_fd_sink(int fd)
 
 struct tce_source tce_fd_source(int fd)
 {
-	return (struct tce_source){ .read = fd_read, .ctx = (void *)(intptr_t)fd };
+	return (struct tce_source){
+		.read = fd_read,
+		.ctx = (void *)(intptr_t)fd,
+		.seek = fd_seek,
+	};
 }
 
 /*

@@ -155,7 +155,7 @@ static int image_failed(struct unpacker *u, int r)
 
 static int begin_table(struct unpacker *u)
 {
-	struct tce_source source = { image_read, u };
+	struct tce_source source = { .read = image_read, .ctx = u };
 	struct tce_geometry geometry;
 	int r;
 
@@ -336,7 +336,7 @@ int tce_unpack_stream(const struct tce_source *source, const struct tce_sink *si
 	struct unpacker u = { .source = *source, .stats = &packed };
 	struct tce_sink to = *sink;
 	struct stream_output output = { write_bytes, NULL, write_words, NULL, &to };
-	struct tce_source pieces = { piece_read, &u };
+	struct tce_source pieces = { .read = piece_read, .ctx = &u };
 	const uint8_t *piece = NULL;
 	size_t len = 0;
 	int r;
@@ -410,7 +410,7 @@ int tce_scan_stream(const struct tce_source *source, const struct tce_stream_hoo
 	static const struct tce_stream_hooks no_hooks;
 	struct tce_sink nowhere = { drop_bytes, NULL };
 	struct probed p = { .source = *source };
-	struct tce_source again = { probed_read, &p };
+	struct tce_source again = { .read = probed_read, .ctx = &p };
 	struct tce_stream_stats own;
 	ssize_t got;
 

@@ -44,6 +44,11 @@ static int file_next_data(struct tce_table *table, uint64_t index, uint64_t *fir
 	off_t data, hole;
 	uint64_t end;
 
+	if (table->keep_position) {
+		*first = index;
+		*count = entries - index;
+		return 1;
+	}
 	data = lseek(table->fd, (off_t)(index * WORD), SEEK_DATA);
 	if (data < 0 && errno == ENXIO)
 		return 0;

@@ -247,6 +247,11 @@ int tce_clear_words(struct tce_table *table, uint64_t index, uint64_t count,
 	return table->ops->clear(table, index, count, err);
 }
 
+void tce_keep_position(struct tce_table *table)
+{
+	table->keep_position = true;
+}
+
 void tce_close_table(struct tce_table *table)
 {
 	if (!table)
@@ -343,12 +348,24 @@ static int write_sparse(struct tce_table *table, uint64_t index, const uint64_t 
 	return TCE_OK;
 }
 
-static int load_extent(struct tce_table *table, const struct tce_extent *extent, uint64_t *words,
-		       uint64_t *done, const struct tce_progress *progress, struct tce_error *err)
+/*
+ * Make entries of the table what an extent says; @words is room for TCE_BLOCK_MAX of them. Adds what
+ * was done to @done.
+ */
+int tce_load_extent(struct tce_table *table, const struct tce_extent *extent, uint64_t *words,
+		    uint64_t *done, const struct tce_progress *progress, struct tce_error *err)
 {
 	uint64_t skip = 0;
 	size_t written;
 	int ret;
+
+	/* only updates have that */
+	if (!extent->words && !extent->tce && !extent->stride) {
+		ret = tce_clear_words(table, extent->first, extent->count, err);
+		if (!ret)
+			*done += extent->count;
+		return ret;
+	}
 
 	if (extent->words)
 		return write_sparse(table, extent->first, extent->words, extent->count, done, err);
@@ -387,7 +404,7 @@ int tce_load_table(struct tce_table *table, struct tce_reader *reader, uint64_t 
 		if (ret < 0)
 			break;
 		*written = extent.first;
-		ret = load_extent(table, &extent, words, written, progress, err);
+		ret = tce_load_extent(table, &extent, words, written, progress, err);
 		if (ret < 0)
 			break;
 		report(progress, *written, table->geometry.entries);

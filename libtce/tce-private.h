@@ -14,6 +14,8 @@
 
 #define TCE_IMAGE_MAGIC		0x45435489U	/* bytes 89 54 43 45: 0x89 "TCE" */
 #define TCE_IMAGE_VERSION	1
+#define TCE_UPDATES_VERSION	2
+#define TCE_PARTS_MAX		64	/* a table and its updates */
 #define TCE_RECORD_MAX		4096
 #define TCE_PAYLOAD_MAX		(TCE_BLOCK_MAX * sizeof(uint64_t))
 #define TCE_STRING_MAX		127
@@ -171,6 +173,7 @@ struct tce_table {
 	const struct tce_table_ops *ops;
 	enum tce_backend backend;
 	int fd;
+	bool keep_position;
 	struct tce_geometry geometry;
 
 	/* Stock kernel only: the part of the table that is mapped now. */
@@ -188,6 +191,27 @@ int tce_set_table_error(const struct tce_table *table, struct tce_error *err, in
 /* live.c */
 bool tce_is_patched_link(const char *link);
 bool tce_is_stock_link(const char *link);
+
+/* table.c */
+int tce_load_extent(struct tce_table *table, const struct tce_extent *extent, uint64_t *words,
+		    uint64_t *done, const struct tce_progress *progress, struct tce_error *err);
+
+/*
+ * image-write.c: an image of one table that may have updates, each ended by tce_end_table(). What
+ * is put into an update is what changed, zeros included. Between parts a writer has no buffers.
+ */
+int tce_create_updates_writer(struct tce_writer **writer, const struct tce_sink *sink,
+			      struct tce_error *err);
+int tce_begin_update(struct tce_writer *writer, struct tce_error *err);
+int tce_put_zeros(struct tce_writer *writer, uint64_t index, uint64_t count,
+		  struct tce_error *err);
+
+/*
+ * image-read.c: take the table and its updates as they come. Call the first before
+ * tce_next_table(), the second, which gives 1 with an update, when tce_next_extent() gave 0.
+ */
+void tce_read_in_order(struct tce_reader *reader);
+int tce_next_update(struct tce_reader *reader, struct tce_error *err);
 
 /* io.c */
 int tce_read_fully(const struct tce_source *source, void *buf, size_t len, size_t *got);

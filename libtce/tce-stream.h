@@ -229,8 +229,10 @@ bool tce_probe_stream(const uint8_t bytes[TCE_STREAM_PROBE]);
  * For a VMM that migrates its guest itself. The source makes a sender, sends rounds, stops the guest
  * when a round was small enough, and sends the last one. The first round is the whole table,
  * each one after it what has changed since, if the kernel has a dirty log; if not, the whole table
- * again. The destination receives into its own, empty table. A VMM that stores to tables through
- * mmap must not do so meanwhile: the log does not see that.
+ * again. The destination receives into its own, empty table.
+ *
+ * What is sent is an image, of version 2: in a file it is what any other image is, and holds the table
+ * as it was at the last round. At most 64 rounds. Between rounds a sender has no buffers.
  */
 struct tce_sender;
 
@@ -266,7 +268,8 @@ int tce_create_sender(struct tce_sender **sender, struct tce_table *table,
  * @round: receives what was sent, or NULL.
  * @err: what failed.
  *
- * Return: 0, %TCE_ERR_IO, %TCE_ERR_ARG after the last round, or as tce_read_words().
+ * Return: 0, %TCE_ERR_IO, %TCE_ERR_ARG after the last round, %TCE_ERR_LIMIT after too many, or as
+ * tce_read_words().
  */
 int tce_send_round(struct tce_sender *sender, bool last, struct tce_round *round,
 		   struct tce_error *err);

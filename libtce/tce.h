@@ -225,11 +225,15 @@ struct tce_sink {
  * struct tce_source - where an image comes from
  * @read: puts up to @len (never 0) bytes into @buf and returns how many, 0 at the end, or
  *	a negative errno. It may return fewer than asked for.
- * @ctx: handed to @read.
+ * @ctx: handed to the other two.
+ * @seek: goes @distance bytes on, or back if it is negative, and returns 0 or a negative errno.
+ *	NULL where that can't be done. Needed only for images with updates: those of tables that
+ *	were saved while their guest ran.
  */
 struct tce_source {
 	ssize_t (*read)(void *ctx, void *buf, size_t len);
 	void *ctx;
+	int (*seek)(void *ctx, int64_t distance);
 };
 
 /**
@@ -390,7 +394,8 @@ const char *tce_reader_made_by(const struct tce_reader *reader);
  * @geometry: receives the table's header.
  * @err: what failed.
  *
- * Return: 1 with a table, 0 at the end of an image that is whole, or as tce_create_reader().
+ * Return: 1 with a table, 0 at the end of an image that is whole, %TCE_ERR_UNSUPPORTED for an image
+ * with updates that comes through a pipe, or as tce_create_reader().
  */
 int tce_next_table(struct tce_reader *reader, struct tce_geometry *geometry,
 		   struct tce_error *err);
@@ -623,6 +628,15 @@ int tce_write_words(struct tce_table *table, uint64_t index, const uint64_t *wor
  */
 int tce_clear_words(struct tce_table *table, uint64_t index, uint64_t count,
 		    struct tce_error *err);
+
+/**
+ * tce_keep_position() - leave the file position of a table alone
+ * @table: the table.
+ *
+ * For a table whose VMM is running and may be using the position. Holes are then not looked for, but
+ * read as the zeros they are.
+ */
+void tce_keep_position(struct tce_table *table);
 
 /**
  * tce_close_table() - let go of a table

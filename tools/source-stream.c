@@ -299,7 +299,7 @@ int open_stream_source(struct source **source, struct input *input, struct tce_e
 	if (r)
 		goto out;
 	hooks = stream_tables_hooks(&stream->tables);
-	from = (struct tce_source) { body_read, body };
+	from = (struct tce_source) { .read = body_read, .ctx = body };
 	r = tce_scan_stream(&from, &hooks, NULL, err);
 	if (!r)
 		r = read_stream_tables(&stream->tables, &stream->reader, err);

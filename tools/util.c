@@ -124,6 +124,22 @@ static ssize_t input_read(void *ctx, void *buf, size_t len)
 	return (ssize_t)n;
 }
 
+static int input_seek(void *ctx, int64_t distance)
+{
+	struct input *input = ctx;
+	const int64_t ahead = (int64_t)(input->end - input->begin);
+
+	if (distance >= 0 && distance <= ahead) {
+		input->begin += (size_t)distance;
+		return 0;
+	}
+	if (lseek(input->fd, distance - ahead, SEEK_CUR) < 0)
+		return -errno;
+	input->begin = 0;
+	input->end = 0;
+	return 0;
+}
+
 /* Put what is left of a pipe, what was read ahead included, into a scratch file, and read that. */
 static int spool_input(struct input *input)
 {
@@ -213,7 +229,7 @@ const uint8_t *peek_input(struct input *input, size_t len, size_t *got, struct t
 
 struct tce_source input_source(struct input *input)
 {
-	return (struct tce_source){ .read = input_read, .ctx = input };
+	return (struct tce_source){ .read = input_read, .ctx = input, .seek = input_seek };
 }
 
 int rewind_input(struct input *input, struct tce_error *err)

@@ -123,7 +123,7 @@ static void measure(const char *name)
 	const struct tce_sink sink = { .write = drop };
 	static uint8_t stream[64 << 20];
 	struct bytes bytes = { stream, 0, 0 };
-	struct tce_source source = { bytes_read, &bytes };
+	struct tce_source source = { .read = bytes_read, .ctx = &bytes };
 	FILE *file = fopen(name, "rb");
 	uint8_t *to;
 	int i;

@@ -27,24 +27,34 @@ uint64_t __wrap_XXH3_64bits_withSeed(const void *data, size_t size, uint64_t see
 struct bytes {
 	const uint8_t *data;
 	size_t size;
+	size_t at;
 };
 
 static ssize_t bytes_read(void *ctx, void *buf, size_t len)
 {
 	struct bytes *bytes = ctx;
 
-	if (len > bytes->size)
-		len = bytes->size;
-	memcpy(buf, bytes->data, len);
-	bytes->data += len;
-	bytes->size -= len;
+	if (bytes->at >= bytes->size)
+		return 0;
+	if (len > bytes->size - bytes->at)
+		len = bytes->size - bytes->at;
+	memcpy(buf, bytes->data + bytes->at, len);
+	bytes->at += len;
 	return (ssize_t)len;
+}
+
+static int bytes_seek(void *ctx, int64_t distance)
+{
+	struct bytes *bytes = ctx;
+
+	bytes->at += (size_t)distance;
+	return 0;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct bytes bytes = { data, size };
-	struct tce_source source = { .read = bytes_read, .ctx = &bytes };
+	struct bytes bytes = { .data = data, .size = size };
+	struct tce_source source = { .read = bytes_read, .ctx = &bytes, .seek = bytes_seek };
 	struct tce_error err = TCE_ERROR_INIT;
 	struct tce_geometry geometry;
 	static uint64_t words[64];

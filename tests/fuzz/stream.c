@@ -81,7 +81,7 @@ static void check_error(int ret, const struct tce_error *err)
 static int unpack(const uint8_t *data, size_t size, const struct tce_stream_hooks *hooks)
 {
 	struct bytes bytes = { data, size };
-	struct tce_source source = { bytes_read, &bytes };
+	struct tce_source source = { .read = bytes_read, .ctx = &bytes };
 	struct tce_sink sink = { output_write, &back };
 	struct tce_error err = TCE_ERROR_INIT;
 	int ret;
@@ -96,7 +96,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct tce_stream_hooks hooks = { .end_table = end_table };
 	struct bytes bytes = { data, size };
-	struct tce_source source = { bytes_read, &bytes };
+	struct tce_source source = { .read = bytes_read, .ctx = &bytes };
 	struct tce_sink sink = { output_write, &packed };
 	struct tce_error err = TCE_ERROR_INIT;
 	int ret;
@@ -117,7 +117,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 static void add(struct maker *m)
 {
 	struct bytes bytes = { m->data, m->size };
-	struct tce_source source = { bytes_read, &bytes };
+	struct tce_source source = { .read = bytes_read, .ctx = &bytes };
 	struct tce_sink sink = { output_write, &packed };
 
 	add_to_corpus(m->data, m->size);

@@ -10,7 +10,7 @@
 
 static const char *const good[] = {
 	"good-no-table.img", "good-linear.img", "good-mixed.img", "good-squeezed.img",
-	"good-stock.img",
+	"good-stock.img", "good-updates.img",
 };
 
 static void read_damaged(struct memory *memory, const char *name, const char *how, size_t where)
@@ -254,14 +254,16 @@ static void no_memory_at_any_allocation(void **state)
 	long i;
 
 	for (i = 0; ; i++) {
+		struct tce_geometry geometry = make_geometry(1, 12, 0, 8);
 		struct tce_error err = TCE_ERROR_INIT;
-		struct tce_writer *writer;
+		struct tce_writer *writer = NULL;
 		int ret;
 
 		allocations_left = i;
 		ret = tce_create_writer(&writer, &sink, NULL, &err);
 		if (!ret)
-			tce_destroy_writer(writer);
+			ret = tce_begin_table(writer, &geometry, &err);
+		tce_destroy_writer(writer);
 		if (allocations_left >= 0) {
 			assert_int_equal(ret, 0);
 			break;

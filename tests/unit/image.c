@@ -184,6 +184,15 @@ static void images_of_an_independent_writer(void **state)
 	memset(words, 0, 262144 * sizeof(*words));
 	words[1] = 0x10000003;
 	expect_words("good-stock.img", words, 8192);
+
+	memset(words, 0, 262144 * sizeof(*words));
+	for (i = 0; i < 500; i++)
+		words[i] = i < 50 || i >= 400 ? (i + 1) << 12 | 3 :
+			   i < 150 ? (i - 50 + 9) << 12 | 3 : 0;
+	words[600] = 1;
+	words[601] = 0x77;
+	words[999] = 0x5003;
+	expect_words("good-updates.img", words, 1000);
 	free(words);
 }
 

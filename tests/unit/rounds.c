@@ -46,6 +46,7 @@ static void send_rounds(struct tce_table *from, struct memory *memory, uint64_t 
 static void the_last_round_counts(void **state)
 {
 	uint64_t *words = calloc(ENTRIES, sizeof(*words)), *back = calloc(ENTRIES, sizeof(*back));
+	struct tce_geometry geometry;
 	size_t i;
 
 	assert_true(words && back);
@@ -59,10 +60,17 @@ static void the_last_round_counts(void **state)
 		assert_int_equal(tce_write_words(from, 0, words, ENTRIES, NULL, NULL), 0);
 		send_rounds(from, &memory, words);
 		source = memory_source(&memory);
+		source.seek = NULL;
 		assert_int_equal(tce_receive_table(to, &source, NULL), 0);
 		assert_int_equal(memory.read, memory.size);
 		assert_int_equal(tce_read_words(to, 0, back, ENTRIES, NULL), 0);
 		assert_memory_equal(back, words, ENTRIES * sizeof(*words));
+		/* as a file, it is an image of that table */
+		memset(back, 0, ENTRIES * sizeof(*back));
+		assert_int_equal(read_image(&memory, &geometry, back, ENTRIES, NULL), 1);
+		assert_int_equal(geometry.entries, ENTRIES);
+		assert_memory_equal(back, words, ENTRIES * sizeof(*words));
+		assert_int_equal(memory.read, memory.size);
 		tce_close_table(from);
 		tce_close_table(to);
 		free_memory(&memory);
@@ -77,6 +85,7 @@ static void damage_is_refused(void **state)
 	struct tce_table *from = new_table(ENTRIES), *to = new_table(ENTRIES);
 	struct tce_table *other = new_table(ENTRIES - 512);
 	struct memory memory = { 0 };
+	struct tce_geometry geometry;
 	struct tce_source source;
 	struct tce_error err;
 	size_t i, whole;
@@ -97,6 +106,7 @@ static void damage_is_refused(void **state)
 		/* in the magic of an image, it is none */
 		assert_true(ret == TCE_ERR_TORN || ret == TCE_ERR_NOT_IMAGE);
 		assert_true(err.message[0]);
+		assert_int_equal(read_image(&memory, &geometry, NULL, 0, NULL), ret);
 	}
 	memory.size = whole;
 	for (i = 0; i < whole; i++) {
@@ -106,6 +116,8 @@ static void damage_is_refused(void **state)
 		if (tce_receive_table(to, &source, &err) >= 0)
 			fail_msg("a flipped bit at %zu of %zu is not seen", i, whole);
 		assert_true(err.message[0]);
+		if (read_image(&memory, &geometry, NULL, 0, NULL) >= 0)
+			fail_msg("a flipped bit at %zu of %zu is not seen in a file", i, whole);
 		memory.data[i] ^= (uint8_t)(1 << i % 8);
 	}
 	tce_close_table(from);
@@ -115,10 +127,74 @@ static void damage_is_refused(void **state)
 	free(words);
 }
 
+/* Changes of every kind, in one round after the other, some of them the same places again. */
+static void every_update_counts(void **state)
+{
+	uint64_t *words = calloc(ENTRIES, sizeof(*words)), *back = calloc(ENTRIES, sizeof(*back));
+	struct tce_table *from = new_table(ENTRIES);
+	struct memory memory = { 0 };
+	struct tce_sink sink = memory_sink(&memory);
+	struct tce_geometry geometry, none;
+	struct tce_sender *sender;
+	struct tce_reader *reader;
+	struct tce_source source;
+	struct tce_error err = TCE_ERROR_INIT;
+	uint64_t seed = 7;
+	size_t i, round;
+
+	assert_true(words && back);
+	assert_int_equal(tce_create_sender(&sender, from, &sink, NULL), 0);
+	for (round = 0; round < 64; round++) {
+		for (i = 0; i < 30; i++) {
+			uint64_t at = next_random(&seed) % ENTRIES, k, n = next_random(&seed) % 3000;
+
+			for (k = at; k < ENTRIES && k < at + n; k++)
+				words[k] = i % 3 == 0 ? 0 :
+					   i % 3 == 1 ? (k << 12 | 3) : next_random(&seed);
+		}
+		assert_int_equal(tce_write_words(from, 0, words, ENTRIES, NULL, NULL), 0);
+		assert_int_equal(tce_send_round(sender, round == 63, NULL, NULL), 0);
+	}
+	tce_destroy_sender(sender);
+	assert_int_equal(read_image(&memory, &geometry, back, ENTRIES, NULL), 1);
+	assert_memory_equal(back, words, ENTRIES * sizeof(*words));
+
+	/* a pipe can't be read at several places */
+	source = memory_source(&memory);
+	source.seek = NULL;
+	assert_int_equal(tce_create_reader(&reader, &source, NULL), 0);
+	assert_int_equal(tce_next_table(reader, &none, &err), TCE_ERR_UNSUPPORTED);
+	assert_non_null(strstr(err.message, "from a file"));
+	tce_destroy_reader(reader);
+	tce_close_table(from);
+	free_memory(&memory);
+	free(words);
+	free(back);
+}
+
+static void too_many_rounds(void **state)
+{
+	struct tce_table *from = new_table(512);
+	struct memory memory = { 0 };
+	struct tce_sink sink = memory_sink(&memory);
+	struct tce_sender *sender;
+	int i;
+
+	assert_int_equal(tce_create_sender(&sender, from, &sink, NULL), 0);
+	for (i = 0; i < 64; i++)
+		assert_int_equal(tce_send_round(sender, false, NULL, NULL), 0);
+	assert_int_equal(tce_send_round(sender, true, NULL, NULL), TCE_ERR_LIMIT);
+	tce_destroy_sender(sender);
+	tce_close_table(from);
+	free_memory(&memory);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_last_round_counts),
+		cmocka_unit_test(every_update_counts),
+		cmocka_unit_test(too_many_rounds),
 		cmocka_unit_test(damage_is_refused),
 	};
 

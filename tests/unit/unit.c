@@ -25,6 +25,8 @@ static ssize_t memory_read(void *ctx, void *buf, size_t len)
 
 	if (memory->piece && len > memory->piece)
 		len = memory->piece;
+	if (memory->read >= memory->size)
+		return 0;
 	if (len > memory->size - memory->read)
 		len = memory->size - memory->read;
 	if (len)
@@ -38,10 +40,18 @@ struct tce_sink memory_sink(struct memory *memory)
 	return (struct tce_sink){ .write = memory_write, .ctx = memory };
 }
 
+static int memory_seek(void *ctx, int64_t distance)
+{
+	struct memory *memory = ctx;
+
+	memory->read += (size_t)distance;
+	return 0;
+}
+
 struct tce_source memory_source(struct memory *memory)
 {
 	memory->read = 0;
-	return (struct tce_source){ .read = memory_read, .ctx = memory };
+	return (struct tce_source){ .read = memory_read, .ctx = memory, .seek = memory_seek };
 }
 
 void free_memory(struct memory *memory)
