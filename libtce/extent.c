@@ -66,12 +66,7 @@ static size_t count_steps(const uint64_t *words, size_t steps, uint64_t stride)
 	return i;
 }
 
-/*
- * Which entry of a run is the first zero: the smallest n with @tce + n * @stride = 0 modulo 2^64.
- *
- * Return: n, or UINT64_MAX when there is none.
- */
-static uint64_t steps_to_zero(uint64_t tce, uint64_t stride)
+uint64_t tce_first_zero(uint64_t tce, uint64_t stride)
 {
 	uint64_t odd, inverse;
 	int shift, i;
@@ -94,13 +89,13 @@ static uint64_t steps_to_zero(uint64_t tce, uint64_t stride)
 
 bool tce_run_has_zero(uint64_t tce, uint64_t stride, uint64_t count)
 {
-	return steps_to_zero(tce, stride) < count;
+	return tce_first_zero(tce, stride) < count;
 }
 
 /* Length of a run of which the first zero, if any, is no longer a part. */
 static size_t cut_at_zero(const uint64_t *words, size_t count, uint64_t stride)
 {
-	return min_u64(count, steps_to_zero(words[0], stride));
+	return min_u64(count, tce_first_zero(words[0], stride));
 }
 
 /*

@@ -415,15 +415,19 @@ static void free_buffers(struct tce_writer *writer)
 	writer->block = NULL;
 }
 
-static int get_buffers(struct tce_writer *writer, struct tce_error *err)
+/* An update needs two of them, and is to be quick. */
+static int get_buffers(struct tce_writer *writer, bool update, struct tce_error *err)
 {
-	writer->block = malloc(TCE_PAYLOAD_MAX);
-	writer->packed = malloc(TCE_PAYLOAD_MAX);
-	writer->squeezed_size = ZSTD_compressBound(TCE_PAYLOAD_MAX);
-	writer->squeezed = malloc(writer->squeezed_size);
-	writer->zstd = ZSTD_createCCtx();
 	writer->out = malloc(OUT_SIZE);
-	if (writer->block && writer->packed && writer->squeezed && writer->zstd && writer->out)
+	writer->packed = malloc(TCE_PAYLOAD_MAX);
+	if (!update) {
+		writer->block = malloc(TCE_PAYLOAD_MAX);
+		writer->squeezed_size = ZSTD_compressBound(TCE_PAYLOAD_MAX);
+		writer->squeezed = malloc(writer->squeezed_size);
+		writer->zstd = ZSTD_createCCtx();
+	}
+	if (writer->out && writer->packed &&
+	    (update || (writer->block && writer->squeezed && writer->zstd)))
 		return TCE_OK;
 	free_buffers(writer);
 	return fail(writer, err, TCE_ERR_NOMEM, 0, "no memory for an image writer");
@@ -501,7 +505,7 @@ int tce_begin_table(struct tce_writer *writer, const struct tce_geometry *geomet
 		return tce_set_error(err, TCE_ERR_ARG, 0, "an origin without an end");
 	ret = tce_check_geometry(geometry, err);
 	if (!ret)
-		ret = get_buffers(writer, err);
+		ret = get_buffers(writer, false, err);
 	if (ret < 0)
 		return ret;
 
@@ -545,7 +549,7 @@ int tce_begin_update(struct tce_writer *writer, struct tce_error *err)
 	if (writer->parts == TCE_PARTS_MAX)
 		return tce_set_error(err, TCE_ERR_LIMIT, 0, "more than %u updates",
 				     TCE_PARTS_MAX - 1);
-	ret = get_buffers(writer, err);
+	ret = get_buffers(writer, true, err);
 	if (ret < 0)
 		return ret;
 	record.kind_case = TCE_RECORD__KIND_UPDATE;
@@ -558,59 +562,110 @@ int tce_begin_update(struct tce_writer *writer, struct tce_error *err)
 	return write_record(writer, &record, err);
 }
 
-int tce_put_words(struct tce_writer *writer, uint64_t index, const uint64_t *words, size_t count,
-		  struct tce_error *err)
+/* May entries be put there? */
+static int check_place(struct tce_writer *writer, uint64_t index, uint64_t count,
+		       struct tce_error *err)
 {
-	int ret;
-
 	if (writer->state != IN_TABLE)
 		return tce_set_error(err, TCE_ERR_ARG, 0, "entries outside a table");
 	if (index < writer->next)
 		return tce_set_error(err, TCE_ERR_ARG, 0, "entries out of order");
-	if (index > writer->entries || count > writer->entries - index) {
-		fail(writer, err, TCE_ERR_RANGE, 0, "entries past the end of the table");
-		if (err) {
-			err->fields |= TCE_ERROR_INDEX;
-			err->index = index;
-		}
-		return TCE_ERR_RANGE;
+	if (index <= writer->entries && count <= writer->entries - index)
+		return TCE_OK;
+	fail(writer, err, TCE_ERR_RANGE, 0, "entries past the end of the table");
+	if (err) {
+		err->fields |= TCE_ERROR_INDEX;
+		err->index = index;
 	}
+	return TCE_ERR_RANGE;
+}
 
-	while (count) {
-		size_t place = index % TCE_BLOCK_MAX;
-		size_t n = min_u64(count, TCE_BLOCK_MAX - place);
+/* The block begun before, if it is another one than that of @index: there comes nothing more for it. */
+static int leave_block(struct tce_writer *writer, uint64_t index, struct tce_error *err)
+{
+	if (writer->filled && (writer->next - 1) / TCE_BLOCK_MAX != index / TCE_BLOCK_MAX)
+		return encode_filled(writer, err);
+	return TCE_OK;
+}
+
+/* Room for @count entries in the writer's own block, what was skipped before them made zero. */
+static uint64_t *extend_block(struct tce_writer *writer, uint64_t index, size_t count)
+{
+	size_t place = index % TCE_BLOCK_MAX;
+
+	memset(writer->block + writer->filled, 0,
+	       (place - writer->filled) * sizeof(*writer->block));
+	writer->filled = place + count;
+	writer->next = index + count;
+	return writer->block + place;
+}
+
+int tce_put_words(struct tce_writer *writer, uint64_t index, const uint64_t *words, size_t count,
+		  struct tce_error *err)
+{
+	int ret = check_place(writer, index, count, err);
+
+	while (!ret && count) {
+		size_t n = min_u64(count, TCE_BLOCK_MAX - index % TCE_BLOCK_MAX);
 
 		if (writer->update) {
 			ret = encode_update(writer, index, words, n, err);
-			if (ret < 0)
-				return ret;
-			index += n;
-			words += n;
-			count -= n;
-			continue;
-		}
-		/* The block begun before is another one: there comes nothing more for it. */
-		if (writer->filled && (writer->next - 1) / TCE_BLOCK_MAX != index / TCE_BLOCK_MAX) {
-			ret = encode_filled(writer, err);
-			if (ret < 0)
-				return ret;
-		}
-		writer->next = index + n;
-		if (n == TCE_BLOCK_MAX) {
-			ret = encode_block(writer, index, words, n, err);
-			if (ret < 0)
-				return ret;
 		} else {
-			memset(writer->block + writer->filled, 0,
-			       (place - writer->filled) * sizeof(*words));
-			memcpy(writer->block + place, words, n * sizeof(*words));
-			writer->filled = place + n;
+			ret = leave_block(writer, index, err);
+			if (!ret && n == TCE_BLOCK_MAX) {
+				writer->next = index + n;
+				ret = encode_block(writer, index, words, n, err);
+			} else if (!ret) {
+				memcpy(extend_block(writer, index, n), words, n * sizeof(*words));
+			}
 		}
 		index += n;
 		words += n;
 		count -= n;
 	}
-	return TCE_OK;
+	return ret;
+}
+
+/* Whole blocks that go on with the run which waits for more: how many of @count entries that is. */
+static uint64_t skip_blocks(struct tce_writer *writer, uint64_t index, uint64_t count, uint64_t tce,
+			    uint64_t stride)
+{
+	struct tce_run *run = &writer->run;
+	const uint64_t whole = count / TCE_BLOCK_MAX * TCE_BLOCK_MAX;
+
+	if (writer->update || writer->filled || index % TCE_BLOCK_MAX || !run->count ||
+	    run->first + run->count != index || run->stride != stride ||
+	    run->tce + run->count * stride != tce || tce_run_has_zero(tce, stride, whole))
+		return 0;
+	run->count += whole;
+	writer->next = index + whole;
+	return whole;
+}
+
+int tce_put_run(struct tce_writer *writer, const struct tce_extent *run, struct tce_error *err)
+{
+	uint64_t skip = 0;
+	int ret = check_place(writer, run->first, run->count, err);
+
+	if (!ret && writer->update)
+		return tce_set_error(err, TCE_ERR_ARG, 0, "a run in an update");
+	while (!ret && skip < run->count) {
+		uint64_t index = run->first + skip;
+		size_t n = min_u64(run->count - skip, TCE_BLOCK_MAX - index % TCE_BLOCK_MAX);
+
+		ret = leave_block(writer, index, err);
+		if (ret < 0)
+			break;
+		tce_expand_extent(run, skip, extend_block(writer, index, n), n);
+		skip += n;
+		/* then it is known whether the run goes on */
+		if (writer->filled == TCE_BLOCK_MAX)
+			ret = encode_filled(writer, err);
+		if (!ret)
+			skip += skip_blocks(writer, index + n, run->count - skip,
+					    run->tce + skip * run->stride, run->stride);
+	}
+	return ret;
 }
 
 int tce_end_table(struct tce_writer *writer, struct tce_error *err)

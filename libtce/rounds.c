@@ -22,8 +22,9 @@ struct tce_sender {
 	struct tce_writer *writer;
 	bool logged;			/* the dirty log is on */
 	bool ended;
+	bool updating;			/* this round's update has begun */
 	uint64_t first, count;		/* changed entries that are not put yet */
-	uint64_t *words;		/* during a round */
+	uint64_t *words;		/* during an update */
 	uint64_t bitmap[LOG_WORDS];
 };
 
@@ -53,6 +54,20 @@ int tce_create_sender(struct tce_sender **result, struct tce_table *table,
 	return TCE_OK;
 }
 
+/* A round in which nothing has changed is nothing. */
+static int begin_update(struct tce_sender *sender, struct tce_error *err)
+{
+	int ret = tce_begin_update(sender->writer, err);
+
+	if (ret)
+		return ret;
+	sender->updating = true;
+	sender->words = malloc(TCE_PAYLOAD_MAX);
+	if (!sender->words)
+		return tce_set_error(err, TCE_ERR_NOMEM, 0, "no memory for a block of entries");
+	return TCE_OK;
+}
+
 /* Entries as they are now, the zeros too: they may have been others. */
 static int put_entries(struct tce_sender *sender, uint64_t index, uint64_t count,
 		       struct tce_error *err)
@@ -61,6 +76,11 @@ static int put_entries(struct tce_sender *sender, uint64_t index, uint64_t count
 	uint64_t first, n;
 	int ret = TCE_OK;
 
+	if (count && !sender->updating) {
+		ret = begin_update(sender, err);
+		if (ret)
+			return ret;
+	}
 	for (; !ret && index < end; index += n) {
 		n = min_u64(end - index, TCE_BLOCK_MAX - index % TCE_BLOCK_MAX);
 		if (count > TCE_BLOCK_MAX) {
@@ -137,13 +157,8 @@ static int put_logged(struct tce_sender *sender, struct tce_round *round, struct
 
 static int put_update(struct tce_sender *sender, struct tce_round *round, struct tce_error *err)
 {
-	int ret = tce_begin_update(sender->writer, err);
+	int ret;
 
-	if (ret)
-		return ret;
-	sender->words = malloc(TCE_PAYLOAD_MAX);
-	if (!sender->words)
-		return tce_set_error(err, TCE_ERR_NOMEM, 0, "no memory for a block of entries");
 	round->logged = sender->logged;
 	if (sender->logged) {
 		ret = put_logged(sender, round, err);
@@ -151,8 +166,12 @@ static int put_update(struct tce_sender *sender, struct tce_round *round, struct
 		round->entries = sender->table->geometry.entries;
 		ret = put_entries(sender, 0, round->entries, err);
 	}
+	if (!ret && sender->updating)
+		ret = tce_end_table(sender->writer, err);
+	sender->updating = false;
 	free(sender->words);
-	return ret ? ret : tce_end_table(sender->writer, err);
+	sender->words = NULL;
+	return ret;
 }
 
 static int put_table(struct tce_sender *sender, struct tce_round *round, struct tce_error *err)

@@ -262,6 +262,7 @@ struct tce_source tce_fd_source(int fd);
  * takes is tce_destroy_writer().
  */
 struct tce_writer;
+struct tce_extent;
 
 /**
  * tce_create_writer() - begin an image
@@ -301,6 +302,19 @@ int tce_begin_table(struct tce_writer *writer, const struct tce_geometry *geomet
  */
 int tce_put_words(struct tce_writer *writer, uint64_t index, const uint64_t *words, size_t count,
 		  struct tce_error *err);
+
+/**
+ * tce_put_run() - add an arithmetic run of entries to the table
+ * @writer: the writer, inside a table.
+ * @run: the run: an extent without words. Its place is as for tce_put_words().
+ * @err: what failed.
+ *
+ * What is written is the same as if its entries had been put as words, but the time that it takes
+ * does not grow with a run that is long and has no zeros.
+ *
+ * Return: as tce_put_words().
+ */
+int tce_put_run(struct tce_writer *writer, const struct tce_extent *run, struct tce_error *err);
 
 /**
  * tce_end_table() - the rest of the table is zero
@@ -445,6 +459,16 @@ void tce_expand_extent(const struct tce_extent *extent, uint64_t skip, uint64_t 
  * Return: entries in the run, 1 to @count.
  */
 size_t tce_measure_run(const uint64_t *words, size_t count, uint64_t *stride);
+
+/**
+ * tce_first_zero() - the first entry of an arithmetic run that is zero
+ * @tce: the run's first TCE.
+ * @stride: what is added from one entry to the next.
+ *
+ * Return: the smallest n for which @tce + n * @stride is 0 modulo 2^64, or %UINT64_MAX. After it every
+ * 2^(64 - k)th entry is zero, where 2^k is the largest power of two that divides @stride.
+ */
+uint64_t tce_first_zero(uint64_t tce, uint64_t stride);
 
 /**
  * DOC: Files that are whole or not there

@@ -100,18 +100,6 @@ static void pass(struct side *side, uint64_t index, uint64_t count)
 		side->left -= count;
 }
 
-/* Are both sides at the same place of equal runs, or both without entries? */
-static bool surely_equal(const struct side *a, const struct side *b, uint64_t index)
-{
-	const bool a_empty = piece_first(a) > index, b_empty = piece_first(b) > index;
-
-	if (a_empty || b_empty)
-		return a_empty && b_empty;
-	return !a->extent.words && !b->extent.words && a->extent.stride == b->extent.stride &&
-	       a->extent.tce + (a->extent.count - a->left) * a->extent.stride ==
-	       b->extent.tce + (b->extent.count - b->left) * b->extent.stride;
-}
-
 static void print_place(const struct tce_geometry *geometry)
 {
 	if (geometry->known & TCE_KNOWN_LIOBN)
@@ -120,24 +108,66 @@ static void print_place(const struct tce_geometry *geometry)
 		printf("LIOBN unknown: ");
 }
 
+static void print_difference(const struct tce_geometry *geometry, uint64_t index, uint64_t a,
+			     uint64_t b)
+{
+	print_place(geometry);
+	printf("entry %" PRIu64, index);
+	if ((geometry->known & (TCE_KNOWN_BUS_OFFSET | TCE_KNOWN_PAGE_SHIFT)) ==
+	    (TCE_KNOWN_BUS_OFFSET | TCE_KNOWN_PAGE_SHIFT))
+		printf(" (IOBA 0x%" PRIx64 ")", tce_ioba(geometry, index));
+	printf(": 0x%016" PRIx64 " | 0x%016" PRIx64 "\n", a, b);
+}
+
+/* The run that a side is in, or the zeros between its pieces. False when it has words. */
+static bool side_run(const struct side *side, uint64_t index, uint64_t *tce, uint64_t *stride)
+{
+	*tce = 0;
+	*stride = 0;
+	if (piece_first(side) > index)
+		return true;
+	if (side->extent.words)
+		return false;
+	*stride = side->extent.stride;
+	*tce = side->extent.tce + (side->extent.count - side->left) * *stride;
+	return true;
+}
+
+/*
+ * Both sides are runs, which may be as long as an image claims: count what differs instead of looking
+ * at it. Entries are equal where the difference of the runs, a run itself, is zero.
+ */
+static void compare_runs(struct diff *diff, uint64_t index, uint64_t count, uint64_t a,
+			 uint64_t a_stride, uint64_t b, uint64_t b_stride)
+{
+	const uint64_t stride = a_stride - b_stride, first = tce_first_zero(a - b, stride);
+	uint64_t left = count, period, i;
+
+	if (first < count) {
+		/* every entry, or every 2^64th, is the first only */
+		period = !stride ? 1 : stride & 1 ? UINT64_MAX : 1ULL << (64 - __builtin_ctzll(stride));
+		left -= 1 + (count - 1 - first) / period;
+	}
+	for (i = 0; left && diff->differences < diff->lines_max; i++) {
+		if (a + i * a_stride == b + i * b_stride)
+			continue;
+		print_difference(&diff->a.geometry, index + i, a + i * a_stride, b + i * b_stride);
+		diff->differences++;
+		left--;
+	}
+	diff->differences += left;
+}
+
 static void compare_words(struct diff *diff, uint64_t index, const uint64_t *a, const uint64_t *b,
 			  size_t count)
 {
-	const struct tce_geometry *geometry = &diff->a.geometry;
 	size_t i;
 
 	if (!memcmp(a, b, count * sizeof(*a)))
 		return;
-	for (i = 0; i < count; i++) {
-		if (a[i] == b[i] || diff->differences++ >= diff->lines_max)
-			continue;
-		print_place(geometry);
-		printf("entry %" PRIu64, index + i);
-		if ((geometry->known & (TCE_KNOWN_BUS_OFFSET | TCE_KNOWN_PAGE_SHIFT)) ==
-		    (TCE_KNOWN_BUS_OFFSET | TCE_KNOWN_PAGE_SHIFT))
-			printf(" (IOBA 0x%" PRIx64 ")", tce_ioba(geometry, index + i));
-		printf(": 0x%016" PRIx64 " | 0x%016" PRIx64 "\n", a[i], b[i]);
-	}
+	for (i = 0; i < count; i++)
+		if (a[i] != b[i] && diff->differences++ < diff->lines_max)
+			print_difference(&diff->a.geometry, index + i, a[i], b[i]);
 }
 
 static int compare_entries(struct diff *diff, struct tce_error *err)
@@ -148,7 +178,8 @@ static int compare_entries(struct diff *diff, struct tce_error *err)
 	reset_side(&diff->a);
 	reset_side(&diff->b);
 	while (index < diff->entries) {
-		uint64_t n;
+		uint64_t n, a, a_stride, b, b_stride;
+		bool runs;
 
 		ret = fetch(&diff->a, err);
 		if (!ret)
@@ -157,7 +188,11 @@ static int compare_entries(struct diff *diff, struct tce_error *err)
 			return ret;
 		n = until_change(&diff->a, index, diff->entries - index);
 		n = until_change(&diff->b, index, n);
-		if (!surely_equal(&diff->a, &diff->b, index)) {
+		runs = side_run(&diff->a, index, &a, &a_stride);
+		runs = side_run(&diff->b, index, &b, &b_stride) && runs;
+		if (runs) {
+			compare_runs(diff, index, n, a, a_stride, b, b_stride);
+		} else {
 			if (n > BLOCK)
 				n = BLOCK;
 			compare_words(diff, index, side_words(&diff->a, index, n),

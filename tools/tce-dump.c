@@ -259,7 +259,6 @@ static int verify_source(struct source *source, const struct choice *choice,
 static int save_table(struct source *source, const struct tce_geometry *geometry,
 		      struct tce_writer *writer, struct tce_error *err)
 {
-	static uint64_t words[TCE_BLOCK_MAX];
 	struct tce_extent extent;
 	struct tce_progress progress;
 	struct meter meter;
@@ -270,20 +269,10 @@ static int save_table(struct source *source, const struct tce_geometry *geometry
 	if (ret < 0)
 		goto out_end;
 	while ((ret = source->ops->next_extent(source, &extent, err)) > 0) {
-		uint64_t skip = 0;
-
 		if (extent.words)
 			ret = tce_put_words(writer, extent.first, extent.words, extent.count, err);
-		while (!extent.words && ret >= 0 && skip < extent.count) {
-			size_t n = TCE_BLOCK_MAX - (extent.first + skip) % TCE_BLOCK_MAX;
-
-			if (n > extent.count - skip)
-				n = extent.count - skip;
-
-			tce_expand_extent(&extent, skip, words, n);
-			ret = tce_put_words(writer, extent.first + skip, words, n, err);
-			skip += n;
-		}
+		else
+			ret = tce_put_run(writer, &extent, err);
 		if (ret < 0)
 			goto out_end;
 		if (progress.step)
