@@ -7,6 +7,7 @@
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -221,4 +222,19 @@ void *load_message(const char *name, const ProtobufCMessageDescriptor *type, boo
 	}
 	close_image(image);
 	return message;
+}
+
+void table_image_name(char *name, size_t size, uint64_t vm, uint64_t liobn)
+{
+	snprintf(name, size, "kvm-tce-%" PRIu64 "-%" PRIx64 ".img", vm, liobn);
+}
+
+int table_error(const struct tce_error *err, const char *name)
+{
+	struct tce_error named = *err;
+	char line[512];
+
+	snprintf(named.file, sizeof(named.file), "%s", name);
+	pr_err("%s\n", tce_format_error(&named, line, sizeof(line)));
+	return -1;
 }

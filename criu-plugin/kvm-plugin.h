@@ -14,6 +14,7 @@
 #include <compel/loglevels.h>
 
 #include "kvm_criu.pb-c.h"
+#include "tce.h"
 
 #define ARRAY_LEN(array)	(sizeof(array) / sizeof((array)[0]))
 
@@ -44,6 +45,11 @@ void close_image(struct image *image);
 int save_message(const char *name, const ProtobufCMessage *message);
 void *load_message(const char *name, const ProtobufCMessageDescriptor *type, bool optional,
 		   int *failed);
+
+/* Name of a table's image, which is libtce's. */
+void table_image_name(char *name, size_t size, uint64_t vm, uint64_t liobn);
+/* Logs what libtce says about it, and is -1. */
+int table_error(const struct tce_error *err, const char *name);
 
 /* ---- procfs.c: what /proc says about a process ---- */
 
@@ -140,6 +146,22 @@ const KvmCriu__Reg *find_reg(const KvmCriu__Vcpu *vcpu, uint64_t id);
 /* 64 bits of a register's value, from byte @at on; 0 when there is no such register. */
 uint64_t reg_value(const KvmCriu__Reg *reg, size_t at);
 
+/* ---- early.c: tables saved while their guest still runs ---- */
+
+/* Begin with those of a process that is not stopped yet. What can't be done is not done. */
+void save_early(pid_t pid);
+/* Is the dirty log of the table with this inode on because of that? */
+bool early_log(uint64_t inode);
+/*
+ * The process has been stopped: write what changed, and stop the log. 1 with the table's geometry if
+ * its image is whole, 0 if it was not saved early.
+ */
+int finish_early(uint64_t vm, uint64_t inode, struct tce_geometry *geometry);
+/* Another table gets this image. */
+void forget_early(const char *name);
+/* Stop the logs that are still on, remove what is not whole. */
+void end_early(void);
+
 /* ---- save.c and restore.c: a VM ---- */
 
 /* Append an element, all zeros, to a repeated field of a message: &message->n_field, &message->field. */
@@ -148,6 +170,7 @@ int set_bytes(ProtobufCBinaryData *bytes, const void *data, size_t len);
 /* Memory of the guest that others than the process have written to counts as changed. */
 void touch_guest_memory(const struct kvm_process *process, const KvmCriu__Vm *vm, uint64_t gpa,
 			uint64_t len);
+uint64_t now_us(void);
 
 /* Write the images of a VM that @process owns. Changes nothing in the VM. */
 int save_vm(const struct kvm_process *process, struct task *task, const struct kvm_fd *vm_fd);

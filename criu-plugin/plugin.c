@@ -2,7 +2,8 @@
 /*
  * The hooks that CRIU calls, and what is undone when a dump does not end a process.
  *
- * Dump: CHECKPOINT_DEVICES, with the whole process stopped and before CRIU has looked at its
+ * Dump: PAUSE_DEVICES, with the process still running, saves what is large and may change: tables
+ * (early.c). CHECKPOINT_DEVICES, with the whole process stopped and before CRIU has looked at its
  * mappings, saves the VMs and puts placeholders in the place of KVM's mappings, which CRIU can't
  * save. DUMP_EXT_FILE notes which KVM object each file is. The exit callback puts the mappings
  * back in any case: only after it CRIU kills the process or lets it run, and what it is told of
@@ -225,6 +226,15 @@ out:
 	return ret;
 }
 
+static int pause_devices(int pid)
+{
+	if (!disabled)
+		save_early(pid);
+	/* CRIU would not call other plugins' hooks */
+	return -ENOTSUP;
+}
+CR_PLUGIN_REGISTER_HOOK(CR_PLUGIN_HOOK__PAUSE_DEVICES, pause_devices)
+
 static int checkpoint_devices(int pid)
 {
 	struct dumped *entry;
@@ -347,6 +357,7 @@ static void plugin_exit(int stage, int ret)
 
 	if (stage != CR_PLUGIN_STAGE__DUMP)
 		return;
+	end_early();
 	while ((entry = dumped)) {
 		dumped = entry->next;
 		if (put_mappings_back(&entry->process)) {

@@ -58,21 +58,6 @@ static struct vm *find_vm(uint64_t number)
 	return NULL;
 }
 
-static int table_error(const struct tce_error *err, const char *name)
-{
-	struct tce_error named = *err;
-	char line[512];
-
-	snprintf(named.file, sizeof(named.file), "%s", name);
-	pr_err("%s\n", tce_format_error(&named, line, sizeof(line)));
-	return -1;
-}
-
-static void table_name(char *name, size_t size, const KvmCriu__Vm *vm, uint64_t liobn)
-{
-	snprintf(name, size, "kvm-tce-%" PRIu64 "-%" PRIx64 ".img", vm->number, liobn);
-}
-
 /* Open a table's image and read up to its table, which must be the one that the VM had. */
 static int open_table_image(const KvmCriu__Vm *vm, const KvmCriu__Table *table,
 			    struct tce_reader **reader, int *fd)
@@ -83,7 +68,7 @@ static int open_table_image(const KvmCriu__Vm *vm, const KvmCriu__Table *table,
 	char name[64];
 
 	*reader = NULL;
-	table_name(name, sizeof(name), vm, table->liobn);
+	table_image_name(name, sizeof(name), vm->number, table->liobn);
 	*fd = openat(criu_get_image_dir(), name, O_RDONLY | O_CLOEXEC);
 	if (*fd < 0) {
 		pr_perror("Can't open image %s", name);
@@ -647,7 +632,7 @@ static int load_table(const KvmCriu__Vm *vm, const KvmCriu__Table *saved, int fd
 	int image_fd, more, ret = -1;
 	char name[64];
 
-	table_name(name, sizeof(name), vm, saved->liobn);
+	table_image_name(name, sizeof(name), vm->number, saved->liobn);
 	if (open_table_image(vm, saved, &reader, &image_fd))
 		return -1;
 	if (tce_open_table(&table, fd, &err) || tce_load_table(table, reader, NULL, NULL, &err))

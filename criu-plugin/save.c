@@ -532,14 +532,6 @@ out:
 	return ret;
 }
 
-static int table_error(const struct tce_error *err)
-{
-	char line[512];
-
-	pr_err("%s\n", tce_format_error(err, line, sizeof(line)));
-	return -1;
-}
-
 static int write_table(struct tce_table *table, const char *name)
 {
 	int fd = openat(criu_get_image_dir(), name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -552,9 +544,10 @@ static int write_table(struct tce_table *table, const char *name)
 		pr_perror("Can't open image %s", name);
 		return -1;
 	}
+	forget_early(name);
 	if (tce_create_writer(&writer, &sink, "kvm_tce_plugin", &err) ||
 	    tce_save_table(table, writer, NULL, &err) || tce_end_image(writer, &err))
-		ret = table_error(&err);
+		ret = table_error(&err, name);
 	tce_destroy_writer(writer);
 	if (close(fd) && !ret) {
 		pr_perror("Can't write image %s", name);
@@ -563,12 +556,11 @@ static int write_table(struct tce_table *table, const char *name)
 	return ret;
 }
 
-static int save_table(struct saver *saver, const struct kvm_fd *fd)
+static int save_whole_table(struct saver *saver, const struct kvm_fd *fd,
+			    struct tce_geometry *geometry)
 {
 	struct tce_error err = TCE_ERROR_INIT;
-	const struct tce_geometry *geometry;
 	struct tce_table *table = NULL;
-	KvmCriu__Table *saved;
 	int local, ret = -1;
 	char name[64];
 	off_t pos;
@@ -582,25 +574,16 @@ static int save_table(struct saver *saver, const struct kvm_fd *fd)
 		pr_perror("Can't tell the position of table %#" PRIx64, fd->which);
 		goto out;
 	}
+	table_image_name(name, sizeof(name), saver->number, fd->which);
 	if (tce_open_table(&table, local, &err)) {
-		table_error(&err);
+		table_error(&err, name);
 		goto out;
 	}
-	geometry = tce_table_geometry(table);
+	*geometry = *tce_table_geometry(table);
 	if ((geometry->known & TCE_KNOWN_ALL) != TCE_KNOWN_ALL) {
 		pr_err("The kernel does not tell the geometry of table %#" PRIx64 "\n", fd->which);
 		goto out;
 	}
-	saved = add_element(&saver->vm.n_table, &saver->vm.table, sizeof(*saved));
-	if (!saved)
-		goto out;
-	kvm_criu__table__init(saved);
-	saved->liobn = geometry->liobn;
-	saved->page_shift = geometry->page_shift;
-	saved->bus_offset = geometry->bus_offset;
-	saved->entries = geometry->entries;
-	snprintf(name, sizeof(name), "kvm-tce-%" PRIu64 "-%" PRIx64 ".img", saver->number,
-		 saved->liobn);
 	ret = write_table(table, name);
 	if (lseek(local, pos, SEEK_SET) < 0) {
 		pr_perror("Can't put back the position of table %#" PRIx64, fd->which);
@@ -610,6 +593,27 @@ out:
 	tce_close_table(table);
 	close(local);
 	return ret;
+}
+
+static int save_table(struct saver *saver, const struct kvm_fd *fd)
+{
+	struct tce_geometry geometry;
+	KvmCriu__Table *saved;
+	int ret = finish_early(saver->number, fd->inode, &geometry);
+
+	if (!ret)
+		ret = save_whole_table(saver, fd, &geometry);
+	if (ret < 0)
+		return -1;
+	saved = add_element(&saver->vm.n_table, &saver->vm.table, sizeof(*saved));
+	if (!saved)
+		return -1;
+	kvm_criu__table__init(saved);
+	saved->liobn = geometry.liobn;
+	saved->page_shift = geometry.page_shift;
+	saved->bus_offset = geometry.bus_offset;
+	saved->entries = geometry.entries;
+	return 0;
 }
 
 static int save_tables(struct saver *saver, const struct fdinfo *info)
@@ -653,7 +657,7 @@ static int get_run_size(void)
 	return size;
 }
 
-static uint64_t now_us(void)
+uint64_t now_us(void)
 {
 	struct timespec now;
 

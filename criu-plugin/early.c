@@ -1,0 +1,375 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Tables saved while their guest still runs.
+ *
+ * CRIU calls PAUSE_DEVICES before it stops a process. There each table's dirty log is started and
+ * the table is written into its image, then what has changed meanwhile, until that is little. When
+ * the process has been stopped, only what the log has since then is left to be written. Nothing here
+ * has to succeed: what is not saved early is saved when the process stands still.
+ *
+ * A log that nobody reads must not stay on. Should CRIU be killed, a child of its stops the logs.
+ */
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <criu/criu-plugin.h>
+
+#include "kvm-plugin.h"
+#include "tce-kvm.h"
+#include "tce-stream.h"
+
+/* Rounds end when one was this many entries or less, or not clearly less than the one before. */
+#define ENTRIES_FEW	(16ULL << KVM_SPAPR_TCE_DIRTY_SHIFT)
+#define ROUNDS_MAX	8
+
+/* Holes are read as zeros here (tce_keep_position()): not worth it for a wide table with few pages. */
+#define ENTRIES_WIDE	(1ULL << 28)
+
+struct early_table {
+	uint64_t vm, inode;
+	struct tce_geometry geometry;
+	int fd, image_fd;
+	char name[64];
+	struct tce_table *table;
+	struct tce_sender *sender;	/* while it is there, the log is on */
+	volatile bool *logged;		/* what the watcher knows of that */
+};
+
+struct early_process {
+	struct early_table *tables;
+	size_t count;
+	volatile bool *logged;		/* shared with the watcher, one for each table */
+	pid_t watcher;
+	struct early_process *next;
+};
+
+static struct early_process *processes;
+
+static void drop_table(struct early_table *early)
+{
+	tce_destroy_sender(early->sender);
+	early->sender = NULL;
+	if (early->logged)
+		*early->logged = false;
+	tce_close_table(early->table);
+	early->table = NULL;
+	if (early->image_fd >= 0)
+		close(early->image_fd);
+	early->image_fd = -1;
+	if (early->fd >= 0)
+		close(early->fd);
+	early->fd = -1;
+}
+
+/* Is it one that can be saved, and is nobody else reading its log? */
+static int examine_table(struct early_table *early, int fd)
+{
+	struct tce_error err = TCE_ERROR_INIT;
+	struct tce_table_stats stats;
+	struct fdinfo info;
+	int ret;
+
+	*early = (struct early_table){ .fd = fd, .image_fd = -1 };
+	if (read_fdinfo(&info, getpid(), fd))
+		return -1;
+	ret = fdinfo_u64(&info, "kvm-vm", &early->vm) || fdinfo_u64(&info, "ino", &early->inode);
+	free_fdinfo(&info);
+	if (ret || tce_open_table(&early->table, fd, &err))
+		return -1;
+	early->geometry = *tce_table_geometry(early->table);
+	if ((early->geometry.known & TCE_KNOWN_ALL) != TCE_KNOWN_ALL ||
+	    tce_read_stats(early->table, &stats, &err) || stats.dirty_log || stats.hw_tables)
+		return -1;
+	if (early->geometry.entries > ENTRIES_WIDE &&
+	    stats.allocated_pages * getpagesize() < early->geometry.entries)
+		return -1;
+	/* the VMM may be using it */
+	tce_keep_position(early->table);
+	table_image_name(early->name, sizeof(early->name), early->vm, early->geometry.liobn);
+	return 0;
+}
+
+static bool is_known(const struct early_process *process, uint64_t inode)
+{
+	size_t i;
+
+	for (i = 0; i < process->count; i++)
+		if (process->tables[i].inode == inode)
+			return true;
+	return early_log(inode);
+}
+
+static void add_table(struct early_process *process, int pidfd, int number)
+{
+	struct early_table early, *tables;
+	int fd = syscall(SYS_pidfd_getfd, pidfd, number, 0);
+
+	/* closed since the folder was read */
+	if (fd < 0)
+		return;
+	tables = reallocarray(process->tables, process->count + 1, sizeof(*tables));
+	if (tables)
+		process->tables = tables;
+	if (examine_table(&early, fd) || !tables || is_known(process, early.inode)) {
+		drop_table(&early);
+		return;
+	}
+	tables[process->count++] = early;
+}
+
+static void find_tables(struct early_process *process, pid_t pid)
+{
+	static const char prefix[] = "anon_inode:kvm-tce:";
+	int pidfd = pidfd_open(pid, 0);
+	char path[300], link[64];
+	struct dirent *entry;
+	ssize_t len;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+	dir = opendir(path);
+	while (pidfd >= 0 && dir && (entry = readdir(dir))) {
+		snprintf(path, sizeof(path), "/proc/%d/fd/%s", pid, entry->d_name);
+		len = readlink(path, link, sizeof(link));
+		if (len > (ssize_t)strlen(prefix) && !strncmp(link, prefix, strlen(prefix)) &&
+		    isdigit((unsigned char)entry->d_name[0]))
+			add_table(process, pidfd, atoi(entry->d_name));
+	}
+	if (dir)
+		closedir(dir);
+	if (pidfd >= 0)
+		close(pidfd);
+}
+
+static bool is_table(const struct early_process *process, int fd)
+{
+	size_t i;
+
+	for (i = 0; i < process->count; i++)
+		if (process->tables[i].fd == fd)
+			return true;
+	return false;
+}
+
+/* Others wait for the other end of what CRIU has open to be closed. */
+static void keep_tables_only(const struct early_process *process)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir))) {
+		int fd = atoi(entry->d_name);
+
+		if (isdigit((unsigned char)entry->d_name[0]) && fd != dirfd(dir) &&
+		    !is_table(process, fd))
+			close(fd);
+	}
+	if (dir)
+		closedir(dir);
+}
+
+/* The watcher: stops the logs when CRIU is gone. */
+static void watch(const struct early_process *process, pid_t criu, const sigset_t *all)
+{
+	siginfo_t info;
+	size_t i;
+
+	keep_tables_only(process);
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	while (getppid() == criu)
+		sigwaitinfo(all, &info);
+	for (i = 0; i < process->count; i++)
+		if (process->logged[i])
+			ioctl(process->tables[i].fd, KVM_SPAPR_TCE_STOP_DIRTY_LOG);
+	_exit(0);
+}
+
+static int start_watcher(struct early_process *process)
+{
+	pid_t criu = getpid();
+	sigset_t all, before;
+
+	process->logged = mmap(NULL, process->count * sizeof(*process->logged),
+			       PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (process->logged == MAP_FAILED) {
+		process->logged = NULL;
+		return -1;
+	}
+	/* it must not go with the process group on a Ctrl-C, of all moments */
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, &before);
+	process->watcher = fork();
+	if (!process->watcher)
+		watch(process, criu, &all);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	return process->watcher < 0 ? -1 : 0;
+}
+
+static void stop_watcher(struct early_process *process)
+{
+	if (process->watcher > 0) {
+		kill(process->watcher, SIGKILL);
+		waitpid(process->watcher, NULL, 0);
+	}
+	if (process->logged)
+		munmap((void *)process->logged, process->count * sizeof(*process->logged));
+}
+
+static int begin_table(struct early_process *process, size_t number)
+{
+	struct early_table *early = &process->tables[number];
+	struct tce_error err = TCE_ERROR_INIT;
+	struct tce_sink sink;
+
+	early->image_fd = openat(criu_get_image_dir(), early->name,
+				 O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (early->image_fd < 0)
+		return -1;
+	sink = tce_fd_sink(early->image_fd);
+	if (tce_create_sender(&early->sender, early->table, &sink, &err))
+		return -1;
+	early->logged = &process->logged[number];
+	*early->logged = true;
+	return tce_send_round(early->sender, false, NULL, &err);
+}
+
+static void give_up(struct early_table *early)
+{
+	drop_table(early);
+	unlinkat(criu_get_image_dir(), early->name, 0);
+}
+
+/* One round for all tables: how many entries had changed. */
+static uint64_t save_changes(struct early_process *process)
+{
+	struct tce_round round;
+	uint64_t entries = 0;
+	size_t i;
+
+	for (i = 0; i < process->count; i++) {
+		if (!process->tables[i].sender)
+			continue;
+		if (tce_send_round(process->tables[i].sender, false, &round, NULL))
+			give_up(&process->tables[i]);
+		else
+			entries += round.entries;
+	}
+	return entries;
+}
+
+void save_early(pid_t pid)
+{
+	struct early_process *process = calloc(1, sizeof(*process));
+	/* CRIU's patience is for stopping the process, which has not begun */
+	unsigned int timeout = alarm(0), rounds = 0;
+	uint64_t before, changed = UINT64_MAX, began = now_us();
+	size_t i;
+
+	if (!process)
+		goto out;
+	find_tables(process, pid);
+	if (!process->count || start_watcher(process)) {
+		for (i = 0; i < process->count; i++)
+			drop_table(&process->tables[i]);
+		stop_watcher(process);
+		free(process->tables);
+		free(process);
+		goto out;
+	}
+	process->next = processes;
+	processes = process;
+	for (i = 0; i < process->count; i++)
+		if (begin_table(process, i))
+			give_up(&process->tables[i]);
+	do {
+		before = changed;
+		changed = save_changes(process);
+	} while (++rounds < ROUNDS_MAX && changed > ENTRIES_FEW && changed / 3 < before / 4);
+	pr_info("Process %d: its tables were saved in %u rounds, %" PRIu64 " us, while it ran; %" PRIu64
+		" entries had changed in the last\n", pid, rounds + 1, now_us() - began, changed);
+out:
+	alarm(timeout);
+}
+
+static struct early_table *find_early(uint64_t inode)
+{
+	struct early_process *process;
+	size_t i;
+
+	for (process = processes; process; process = process->next)
+		for (i = 0; i < process->count; i++)
+			if (process->tables[i].inode == inode && process->tables[i].sender)
+				return &process->tables[i];
+	return NULL;
+}
+
+bool early_log(uint64_t inode)
+{
+	return find_early(inode);
+}
+
+int finish_early(uint64_t vm, uint64_t inode, struct tce_geometry *geometry)
+{
+	struct early_table *early = find_early(inode);
+	struct tce_error err = TCE_ERROR_INIT;
+	struct tce_round round;
+	int image_fd;
+
+	if (!early || early->vm != vm)
+		return 0;
+	if (tce_send_round(early->sender, true, &round, &err))
+		return table_error(&err, early->name);
+	*geometry = early->geometry;
+	image_fd = early->image_fd;
+	early->image_fd = -1;
+	drop_table(early);
+	if (close(image_fd)) {
+		pr_perror("Can't write image %s", early->name);
+		return -1;
+	}
+	pr_info("table %#" PRIx64 ": %" PRIu64 " entries, %" PRIu64 " bytes were left\n",
+		geometry->liobn, round.entries, round.bytes);
+	return 1;
+}
+
+void forget_early(const char *name)
+{
+	struct early_process *process;
+	size_t i;
+
+	for (process = processes; process; process = process->next)
+		for (i = 0; i < process->count; i++)
+			if (process->tables[i].sender && !strcmp(process->tables[i].name, name))
+				drop_table(&process->tables[i]);
+}
+
+void end_early(void)
+{
+	struct early_process *process;
+	size_t i;
+
+	while ((process = processes)) {
+		processes = process->next;
+		for (i = 0; i < process->count; i++)
+			/* closed before the process was stopped, or the dump has failed */
+			if (process->tables[i].sender)
+				give_up(&process->tables[i]);
+		stop_watcher(process);
+		free(process->tables);
+		free(process);
+	}
+}
