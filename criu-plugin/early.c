@@ -188,6 +188,8 @@ static void watch(const struct early_process *process, pid_t criu, const sigset_
 	siginfo_t info;
 	size_t i;
 
+	/* whoever ends CRIU's process group is not to end this */
+	setsid();
 	keep_tables_only(process);
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	while (getppid() == criu)
@@ -209,7 +211,7 @@ static int start_watcher(struct early_process *process)
 		process->logged = NULL;
 		return -1;
 	}
-	/* it must not go with the process group on a Ctrl-C, of all moments */
+	/* for sigwaitinfo() */
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, &before);
 	process->watcher = fork();

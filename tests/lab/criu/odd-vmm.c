@@ -12,8 +12,8 @@
  *
  * WHAT: order (the fds are in the wrong order, far apart), dup (every fd twice), child (a process
  * that inherited all fds and mappings), events (ioeventfds, a coalesced zone, a signal mask,
- * statistics), two (two VMs in one process), closed (the VM's and vCPU's fds are closed, the
- * table stays), private (a private mapping of a table that was written to), irqs (an interrupt
+ * statistics), stores (it goes on storing to its table through the mapping), two (two VMs in one
+ * process), closed (the VM's and vCPU's fds are closed, the table stays), private (a private mapping of a table that was written to), irqs (an interrupt
  * controller in KVM with sources in many states and irqfds; DIR/irqs is what KVM says of them,
  * DIR/signal has the VMM signal the second irqfd), log (the memory slot's dirty log is on: every
  * page that the guest has written to must be in it), orphans (irqfds whose controller is closed),
@@ -206,6 +206,22 @@ static void handle_exit(struct kvm_run *run)
 	}
 	if (may_hold)
 		hold("after");
+}
+
+/* Stores a few poison entries, and looks now and then whether all are there. */
+static void store(struct vm *vm)
+{
+	static uint64_t stored[ENTRIES];
+	unsigned int i, at;
+
+	for (i = 0; i < 8; i++) {
+		at = 2 + (count * 8 + i) * 769 % (ENTRIES - 2);
+		vm->entries[at] = stored[at] = (count << 3 | i) << 12;
+	}
+	for (at = 2; !(count & 63) && at < ENTRIES; at++)
+		if (vm->entries[at] != stored[at])
+			fail("entry %u is %#llx, not %#llx\n", at, (unsigned long long)vm->entries[at],
+			     (unsigned long long)stored[at]);
 }
 
 static void make_vm(struct vm *vm)
@@ -412,6 +428,7 @@ int main(int argc, char **argv)
 	struct vm vm = {}, other = {};
 	struct kvm_create_device vfio = { .type = KVM_DEV_TYPE_VFIO };
 	struct kvm_enable_cap nested = { .cap = KVM_CAP_PPC_NESTED_HV, .args[0] = 1 };
+	bool stores = false;
 	uint64_t *private;
 	int i;
 
@@ -434,6 +451,8 @@ int main(int argc, char **argv)
 				child(&vm);
 		} else if (!strcmp(argv[i], "events")) {
 			add_events(&vm);
+		} else if (!strcmp(argv[i], "stores")) {
+			stores = true;
 		} else if (!strcmp(argv[i], "two")) {
 			make_vm(&other);
 			other.entries[1] = 0x5003;
@@ -481,6 +500,8 @@ int main(int argc, char **argv)
 			show_irqs(&vm);
 		if (!(count & 63) || count < 64)
 			say("count", "%llu\n", (unsigned long long)count);
+		if (stores)
+			store(&vm);
 		if (vm.entries[1] != 0x3003)
 			fail("the table's mapping shows %#llx\n", (unsigned long long)vm.entries[1]);
 	}
