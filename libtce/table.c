@@ -310,6 +310,28 @@ out_free:
 	return ret;
 }
 
+/*
+ * How many words come before the next long stretch of zeros, or before zeros that reach the end. Only
+ * every so manieth word is looked at: a long stretch has one of them.
+ */
+static size_t count_to_gap(const uint64_t *words, size_t count)
+{
+	size_t at, begin, zeros;
+
+	for (at = GAP_MIN / 2; at < count; at += GAP_MIN / 2) {
+		if (words[at])
+			continue;
+		for (begin = at; begin && !words[begin - 1]; begin--)
+			;
+		zeros = tce_count_zeros(words + begin, count - begin);
+		if (zeros >= GAP_MIN)
+			return begin;
+	}
+	while (count && !words[count - 1])
+		count--;
+	return count;
+}
+
 /* Write words of which long stretches may be zero. Adds what was done to @done. */
 static int write_sparse(struct tce_table *table, uint64_t index, const uint64_t *words,
 			size_t count, uint64_t *done, struct tce_error *err)
@@ -331,14 +353,7 @@ static int write_sparse(struct tce_table *table, uint64_t index, const uint64_t 
 		}
 
 		/* Up to the next long stretch; shorter ones are written as the zeros they are. */
-		end = i + zeros;
-		while (end < count) {
-			end += tce_count_used(words + end, count - end);
-			zeros = tce_count_zeros(words + end, count - end);
-			if (zeros >= GAP_MIN || zeros == count - end)
-				break;
-			end += zeros;
-		}
+		end = i + zeros + count_to_gap(words + i + zeros, count - i - zeros);
 		ret = tce_write_words(table, index + i, words + i, end - i, &written, err);
 		*done += written;
 		if (ret < 0)

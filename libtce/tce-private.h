@@ -135,7 +135,6 @@ struct tce_run {
 
 /* extent.c */
 size_t tce_count_zeros(const uint64_t *words, size_t count);
-size_t tce_count_used(const uint64_t *words, size_t count);
 bool tce_run_has_zero(uint64_t tce, uint64_t stride, uint64_t count);
 size_t tce_extend_run(const uint64_t *words, size_t count, uint64_t tce, uint64_t stride);
 size_t tce_measure_tail(const uint64_t *words, size_t count, uint64_t *stride);
