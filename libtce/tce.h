@@ -357,8 +357,8 @@ void tce_destroy_writer(struct tce_writer *writer);
  * tce_next_extent() until it returns 0. Nothing read is believed before it is checked: limits,
  * order, and each extent's own hash before the extent is handed out. Only when tce_next_table()
  * has returned 0 is the image known to be whole and what its writer wrote. Not one byte after the
- * image is read. Memory is constant, about 1 MiB. After an error the only call that a reader
- * takes is tce_destroy_reader().
+ * image is read. Memory is constant, about 1 MiB, and a quarter of that more for each update that the
+ * image has (at most 63). After an error the only call that a reader takes is tce_destroy_reader().
  */
 struct tce_reader;
 

@@ -564,6 +564,43 @@ static void test_dirty_log(void)
 	table_close(t);
 }
 
+/* Or who saves a table from outside, by the log, misses what the VMM stores. */
+static void test_mapped_log(void)
+{
+	u64 n = 65536, page = 1UL << (page_entries >> KVM_SPAPR_TCE_DIRTY_SHIFT), bitmap[2];
+	struct table *t = make(0x2008, 12, 0, n);
+	volatile u64 *shared = mmap(NULL, n * 8, PROT_READ | PROT_WRITE, MAP_SHARED, t->fd, 0);
+	volatile u64 *private = mmap(NULL, n * 8, PROT_READ | PROT_WRITE, MAP_PRIVATE, t->fd, 0);
+
+	check(shared != MAP_FAILED && private != MAP_FAILED, "mapped log: mmap", "%m");
+	shared[0] = POISON;
+	gives(ioctl(t->fd, KVM_SPAPR_TCE_START_DIRTY_LOG), 0, "mapped log: start");
+	shared[1] = POISON;
+	dirty_ioctl(t, 0, n, bitmap, 0);
+	check(bitmap[0] == page - 1 && !bitmap[1],
+	      "mapped log: a store to a page that was mapped before is logged", "%#lx %#lx",
+	      bitmap[0], bitmap[1]);
+	dirty_ioctl(t, 0, n, bitmap, 0);
+	check(!bitmap[0] && !bitmap[1], "mapped log: ... once", "%#lx %#lx", bitmap[0], bitmap[1]);
+	shared[2] = POISON;
+	shared[3] = POISON;
+	dirty_ioctl(t, 0, n, bitmap, 0);
+	check(bitmap[0] == page - 1, "mapped log: a store after a fetch is logged again", "%#lx",
+	      bitmap[0]);
+	check(shared[0] == POISON && shared[3] == POISON, "mapped log: what was stored is there",
+	      "%#lx", shared[0]);
+	dirty_ioctl(t, 0, n, bitmap, 0);
+	private[5] = POISON;
+	dirty_ioctl(t, 0, n, bitmap, 0);
+	check(!bitmap[0] && !bitmap[1], "mapped log: a private mapping's store is not", "%#lx %#lx",
+	      bitmap[0], bitmap[1]);
+	check(shared[5] == 0 && private[5] == POISON, "mapped log: it stays there", "%#lx",
+	      private[5]);
+	munmap((void *)shared, n * 8);
+	munmap((void *)private, n * 8);
+	table_close(t);
+}
+
 /* The table outlives its VM's other fds: a process may hold it alone. */
 static void test_orphan(void)
 {
@@ -603,8 +640,10 @@ int main(void)
 	test_sparse();
 	test_page_shifts();
 	test_guest();
-	if (caps & KVM_SPAPR_TCE_FD_DIRTY_LOG)
+	if (caps & KVM_SPAPR_TCE_FD_DIRTY_LOG) {
 		test_dirty_log();
+		test_mapped_log();
+	}
 	test_orphan();
 	return check_failures ? 1 : 0;
 }
