@@ -7,9 +7,11 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "fuzz.h"
-#include "tce.h"
+#include "tce-stream.h"
 
 uint64_t __wrap_XXH3_64bits_digest(const void *state);
 uint64_t __wrap_XXH3_64bits_withSeed(const void *data, size_t size, uint64_t seed);
@@ -114,6 +116,33 @@ static int keep(void *ctx, const void *buf, size_t len)
 	return 0;
 }
 
+/* A table and what changed in it, as it is saved while its guest runs. */
+static void add_updates(void)
+{
+	const struct tce_sink sink = { .write = keep };
+	int fd = memfd_create("table", 0), round;
+	struct tce_sender *sender;
+	struct tce_table *table;
+	uint64_t words[300];
+	size_t i;
+
+	made_size = 0;
+	if (fd < 0 || ftruncate(fd, 4096 * 8) || tce_open_table(&table, fd, NULL) ||
+	    tce_create_sender(&sender, table, &sink, NULL))
+		abort();
+	for (round = 0; round < 4; round++) {
+		for (i = 0; i < 300; i++)
+			words[i] = round == 1 ? 0 : i % (size_t)(round + 2) ? i << 12 | 3 : 7;
+		if (tce_write_words(table, (uint64_t)round * 100, words, 300, NULL, NULL) ||
+		    tce_send_round(sender, round == 3, NULL, NULL))
+			abort();
+	}
+	tce_destroy_sender(sender);
+	tce_close_table(table);
+	close(fd);
+	add_to_corpus(made, made_size);
+}
+
 /* Tables with every kind of extent, raw and squeezed. */
 void fill_corpus(void)
 {
@@ -146,4 +175,5 @@ void fill_corpus(void)
 		tce_destroy_writer(writer);
 		add_to_corpus(made, made_size);
 	}
+	add_updates();
 }
