@@ -22,7 +22,7 @@
 #define BATCH		1000	/* sources in one run of system calls */
 #define PRIORITIES	7	/* of XIVE, for guests: KVM keeps one for itself */
 #define XICS_FIRST_IRQ	16
-#define SERVERS_MAX	32768	/* KVM_MAX_VCPU_IDS: 16 times the most vCPUs there can be */
+#define SERVERS_MAX	32768	/* no less than KVM's limit for the ids of vCPUs */
 
 /* arch/powerpc/include/asm/xive-regs.h: loads from the second page of a source's ESB */
 #define ESB_GET		0x800

@@ -191,7 +191,7 @@ static int check_vm(const KvmCriu__Vm *vm, int kvm)
 	int run_size = ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
 	size_t i;
 
-	if (!vm->version || vm->version > IMAGE_VERSION)
+	if (vm->version != IMAGE_VERSION)
 		return refuse(vm, "its image has a version that this plugin does not know");
 	if (strcmp(vm->type, "hv") || (!radix && strcmp(vm->mmu, "hpt")))
 		return refuse(vm, "its type is unknown");
