@@ -198,4 +198,11 @@ int load_irqchip(const KvmCriu__Vm *vm, int device_fd, const int *vcpu_fds);
 /* With the process's memory in place: what XIVE keeps there. Uses up @task's list. */
 int finish_irqchip(pid_t pid, struct task *task, const KvmCriu__Vm *vm);
 
+/* ---- socket.c: unix sockets with a client that is not dumped ---- */
+
+/* -ENOTSUP if @fd was not accepted from a client. */
+int save_socket(int fd, uint32_t id);
+/* The fd, its other end closed; -ENOTSUP if not ours. */
+int restore_socket(uint32_t id);
+
 #endif /* KVM_PLUGIN_H */

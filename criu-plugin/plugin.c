@@ -309,6 +309,18 @@ static int restore_ext_file(int id)
 }
 CR_PLUGIN_REGISTER_HOOK(CR_PLUGIN_HOOK__RESTORE_EXT_FILE, restore_ext_file)
 
+static int dump_unix_sk(int fd, int id)
+{
+	return disabled || !dumped ? -ENOTSUP : save_socket(fd, id);
+}
+CR_PLUGIN_REGISTER_HOOK(CR_PLUGIN_HOOK__DUMP_UNIX_SK, dump_unix_sk)
+
+static int restore_unix_sk(int id)
+{
+	return disabled ? -ENOTSUP : restore_socket(id);
+}
+CR_PLUGIN_REGISTER_HOOK(CR_PLUGIN_HOOK__RESTORE_UNIX_SK, restore_unix_sk)
+
 static int resume_devices_late(int pid)
 {
 	int ret;

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Unix sockets of a VMM (its monitor, its consoles) with a client that is not dumped.
+ *
+ * CRIU can't save half of a stream. A VMM's server sockets can do without: it gets a connection
+ * whose other end has hung up, which is what it sees whenever a client goes away, and listens for
+ * the next one. What the VMM itself has connected to stays CRIU's to refuse.
+ */
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "kvm-plugin.h"
+
+/* include/uapi/linux/net.h */
+#define SO_ACCEPTCON	0x10000
+
+static void socket_name(char *name, size_t size, uint32_t id)
+{
+	snprintf(name, size, "kvm-socket-%x.img", id);
+}
+
+/* Does anybody listen at @path? A line: address, references, protocol, flags, type, state, inode, path */
+static bool is_listened_at(const char *path)
+{
+	FILE *file = fopen("/proc/self/net/unix", "re");
+	bool found = false;
+	char *line = NULL;
+	size_t room = 0;
+
+	if (!file) {
+		pr_perror("Can't open /proc/self/net/unix");
+		return false;
+	}
+	while (!found && getline(&line, &room, file) > 0) {
+		unsigned long flags;
+		int at = 0;
+
+		if (sscanf(line, "%*s %*s %*s %lx %*s %*s %*s %n", &flags, &at) < 1 || !at)
+			continue;
+		line[strcspn(line, "\n")] = '\0';
+		found = (flags & SO_ACCEPTCON) && !strcmp(line + at, path);
+	}
+	free(line);
+	fclose(file);
+	return found;
+}
+
+static bool is_accepted(int fd)
+{
+	struct sockaddr_un addr = {};
+	socklen_t len = sizeof(addr), type_len = sizeof(int);
+	char path[sizeof(addr.sun_path) + 1] = {};
+	int type;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_len) || type != SOCK_STREAM)
+		return false;
+	if (getsockname(fd, (struct sockaddr *)&addr, &len) || addr.sun_family != AF_UNIX ||
+	    len <= offsetof(struct sockaddr_un, sun_path) || !addr.sun_path[0])
+		return false;
+	/* an accepted socket has the name of the one that it was accepted at */
+	memcpy(path, addr.sun_path, len - offsetof(struct sockaddr_un, sun_path));
+	return is_listened_at(path);
+}
+
+int save_socket(int fd, uint32_t id)
+{
+	KvmCriu__Socket image = KVM_CRIU__SOCKET__INIT;
+	char name[64];
+
+	if (!is_accepted(fd))
+		return -ENOTSUP;
+	pr_info("unix socket %u: its client will find it closed after a restore\n", id);
+	image.version = 1;
+	socket_name(name, sizeof(name), id);
+	return save_message(name, &image.base);
+}
+
+int restore_socket(uint32_t id)
+{
+	KvmCriu__Socket *image;
+	int failed, fds[2];
+	char name[64];
+
+	socket_name(name, sizeof(name), id);
+	image = load_message(name, &kvm_criu__socket__descriptor, true, &failed);
+	if (!image)
+		return failed ? -1 : -ENOTSUP;
+	kvm_criu__socket__free_unpacked(image, NULL);
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds)) {
+		pr_perror("Can't make a unix socket");
+		return -1;
+	}
+	close(fds[1]);
+	return fds[0];
+}
