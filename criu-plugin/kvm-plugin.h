@@ -84,7 +84,8 @@ struct kvm_process {
 	size_t nr_eventfds;
 	struct kvm_map *maps;
 	size_t nr_maps;
-	int foreign_fd;		/* of vhost or VFIO, or -1 */
+	const char *alien;	/* what is open beside KVM and reaches into guest memory, or NULL */
+	int alien_fd;
 };
 
 /* A "name:<tab>value" file of /proc, in memory. */

@@ -309,6 +309,36 @@ out:
 	return ret;
 }
 
+/*
+ * What a VMM may have open for a device of its guest, and whose state only the kernel has. CRIU can't
+ * save it either, but finds out late, and does not say what it was for.
+ */
+static const struct alien {
+	const char *link;	/* its beginning */
+	const char *what;
+} aliens[] = {
+	{ "/dev/vhost-", "vhost: give the device's backend vhost=off" },
+	{ "/dev/vfio/", "VFIO: unplug the device first" },
+	{ "/dev/iommu", "VFIO: unplug the device first" },
+	{ "anon_inode:[vfio", "VFIO: unplug the device first" },
+	{ "/dev/tap", "macvtap: use another network backend" },
+	{ "anon_inode:[io_uring]", "io_uring: use aio=threads, or sysctl kernel.io_uring_disabled=2" },
+	{ "anon_inode:[userfaultfd]", "userfaultfd: wait for the end of the migration" },
+};
+
+/* Remembered only: without KVM, it is none of this plugin's business. */
+static void note_alien(struct kvm_process *process, int fd, const char *link)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(aliens) && !process->alien; i++) {
+		if (strncmp(link, aliens[i].link, strlen(aliens[i].link)))
+			continue;
+		process->alien = aliens[i].what;
+		process->alien_fd = fd;
+	}
+}
+
 static int scan_fd(struct kvm_process *process, int fd)
 {
 	static const char anon[] = "anon_inode:";
@@ -323,13 +353,12 @@ static int scan_fd(struct kvm_process *process, int fd)
 		return -1;
 	}
 	link[len] = '\0';
+	note_alien(process, fd, link);
 	if (!strncmp(link, anon, strlen(anon))) {
 		if (!strncmp(link + strlen(anon), "kvm-", 4))
 			return scan_kvm_fd(process, fd, link + strlen(anon));
 		if (!strcmp(link + strlen(anon), "[eventfd]"))
 			return add_eventfd(process, fd);
-		if (!strncmp(link + strlen(anon), "[vfio", 5))
-			process->foreign_fd = fd;
 		if (!strcmp(link + strlen(anon), "[kvm-gmem]"))
 			return refuse(process, fd, "[kvm-gmem]", "guest_memfd is not supported");
 		return 0;
@@ -337,9 +366,6 @@ static int scan_fd(struct kvm_process *process, int fd)
 	if (link[0] == '/' && !stat(path, &st) && S_ISCHR(st.st_mode) && st.st_rdev == KVM_DEVICE)
 		return add_kvm_fd(process, &(struct kvm_fd){ .fd = fd,
 							     .object = KVM_CRIU__OBJECT__KVM });
-	if (!strncmp(link, "/dev/vhost-", 11) || !strncmp(link, "/dev/vfio/", 10) ||
-	    !strcmp(link, "/dev/iommu"))
-		process->foreign_fd = fd;
 	return 0;
 }
 
@@ -491,20 +517,19 @@ bool is_mapped_object(int fd)
 
 int scan_process(struct kvm_process *process, pid_t pid)
 {
-	*process = (struct kvm_process){ .pid = pid, .foreign_fd = -1 };
+	*process = (struct kvm_process){ .pid = pid };
 	if (scan_fds(process))
 		goto err;
-	if (process->nr_fds && process->foreign_fd >= 0) {
-		refuse(process, process->foreign_fd, "a VM with VFIO or vhost",
-		       "the kernel works on its memory from outside KVM");
-		goto err;
-	}
 	/* mappings stay when every fd is closed, so look at them in any case */
 	if (scan_maps(process))
 		goto err;
 	if (!process->nr_fds) {
 		free_process(process);
 		return 0;
+	}
+	if (process->alien) {
+		refuse(process, process->alien_fd, "a VM's device", process->alien);
+		goto err;
 	}
 	process->vpid = read_vpid(pid);
 	if (!process->vpid)
