@@ -9,6 +9,7 @@
  * instructions that works through a list of system calls, and puts the process back after it.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -43,6 +44,7 @@ struct task {
 	int nr_calls;
 	size_t used;		/* of data */
 	bool failed;		/* a call or a buffer did not fit */
+	bool stop;		/* CRIU wants it stopped afterwards */
 	struct call *calls;
 	char *data;
 };
@@ -104,11 +106,20 @@ static int copy(pid_t pid, bool to_task, uint64_t remote, void *local, size_t le
 static int plain_call(struct task *task, long nr, uint64_t a0, uint64_t a1, uint64_t a2,
 		      uint64_t a3, uint64_t a4, long *result)
 {
-	if (compel_syscall(task->ctl, nr, result, a0, a1, a2, a3, a4, 0)) {
-		pr_err("Can't run a system call in process %d\n", task->pid);
-		return -1;
+	if (!compel_syscall(task->ctl, nr, result, a0, a1, a2, a3, a4, 0))
+		return 0;
+	/*
+	 * CRIU stops a process that it is to leave stopped before it asks plugins to finish it, and
+	 * SIGSTOP is the one signal that compel can't block. It has been taken now.
+	 */
+	if (!task->stop &&
+	    !compel_syscall(task->ctl, nr, result, a0, a1, a2, a3, a4, 0)) {
+		pr_info("process %d was to be stopped: later\n", task->pid);
+		task->stop = true;
+		return 0;
 	}
-	return 0;
+	pr_err("Can't run a system call in process %d\n", task->pid);
+	return -1;
 }
 
 static void free_task(struct task *task)
@@ -283,6 +294,8 @@ int close_task(struct task *task)
 			ret = -1;
 		}
 	}
+	if (task->stop && kill(task->pid, SIGSTOP))
+		pr_perror("Can't stop process %d", task->pid);
 	free_task(task);
 	return ret;
 }
