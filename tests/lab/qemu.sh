@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# For scenarios that put CRIU around an unmodified QEMU: starts one with a Linux guest which checks
+# its own I/O (tests/lab/guest-init), and asks QEMU and guest how they are.
+# Sourced as /lab/share/.lab/qemu.sh after criu.sh; everything of the VM's is in $DIR.
+
+DIR=${DIR:-/var/vm}
+QEMU=${QEMU:-qemu-system-ppc64}
+DISK_FORMAT=${DISK_FORMAT:-raw}
+MACHINE=pseries,kernel-irqchip=off,cap-htm=off,cap-cfpc=broken,cap-sbbc=broken,cap-ibs=broken,cap-ccf-assist=off
+# What CRIU is to be told of a QEMU: that locks on its disks, a client of a unix socket and TCP
+# connections from outside are meant; the connections are closed by the restore.
+QEMU_OPTIONS="--file-locks --ext-unix-sk --tcp-close"
+
+# start_guest OPTION...: a QEMU with two disks, each behind another kind of TCE table, a NIC and two
+# consoles; its process ID is then $VMM. $APPEND goes to the guest's command line.
+start_guest() {
+	mkdir -p "$DIR/tftp"
+	for _disk in "$DIR/disk0" "$DIR/disk1"; do [ -e "$_disk" ] || truncate -s 64M "$_disk"; done
+	dd if=/dev/urandom of="$DIR/tftp/data" bs=64k count=2 2>/dev/null
+	sha256sum <"$DIR/tftp/data" >"$DIR/tftp/sum"
+	# far from what another boot of the host has in use
+	_last=$(cat /proc/sys/kernel/ns_last_pid)
+	[ "$_last" -gt 5000 ] || echo 5000 > /proc/sys/kernel/ns_last_pid
+	setsid $QEMU -M $MACHINE -accel kvm -m 512M -nodefaults -display none \
+		-kernel /lab/share/vmlinux -initrd "${GUEST:-/lab/guest.cpio}" -append "console=hvc0 quiet $APPEND" \
+		-serial "file:$DIR/guest.log" -serial "unix:$DIR/serial,server=on,wait=off" \
+		-qmp "unix:$DIR/qmp,server=on,wait=off" \
+		-device virtio-scsi-pci,id=scsi0,iommu_platform=on,disable-legacy=on \
+		-drive "file=$DIR/disk0,if=none,id=d0,format=$DISK_FORMAT" -device scsi-hd,bus=scsi0.0,drive=d0 \
+		-device spapr-vscsi,id=scsi1 \
+		-drive "file=$DIR/disk1,if=none,id=d1,format=$DISK_FORMAT,throttling.iops-total=400" -device scsi-hd,bus=scsi1.0,drive=d1 \
+		-netdev "user,id=n0,tftp=$DIR/tftp,hostfwd=tcp:127.0.0.1:8080-:80" \
+		-device virtio-net-pci,netdev=n0,iommu_platform=on,disable-legacy=on,romfile= \
+		"$@" </dev/null >"$DIR/qemu.log" 2>&1 &
+	VMM=$!
+}
+
+# guest_up: what every scenario begins with
+guest_up() {
+	wait_for 400 goes_on_all 2 && return
+	tail -n 5 "$DIR/guest.log" "$DIR/qemu.log"
+	return 1
+}
+
+# rounds WHAT: of sda, sdb or net, the guest has verified
+rounds() { grep -ac "guest: $1 round.*verified" "$DIR/guest.log"; }
+goes_on_all() {
+	for _what in sda sdb net; do [ "$(rounds $_what)" -ge "$1" ] || return 1; done
+}
+
+# goes_on: two more rounds of everything that the guest does
+goes_on() {
+	_sda=$(rounds sda) _sdb=$(rounds sdb) _net=$(rounds net)
+	wait_for 120 more_rounds && return
+	tail -n 5 "$DIR/guest.log"
+	return 1
+}
+more_rounds() {
+	[ "$(rounds sda)" -gt $((_sda + 1)) ] && [ "$(rounds sdb)" -gt $((_sdb + 1)) ] && [ "$(rounds net)" -gt $((_net + 1)) ]
+}
+
+# log_is_sound: no wrong data, no clock that went back, no round lost or done twice
+log_is_sound() {
+	! grep -aE 'MISMATCH|error|no disk|Oops|BUG|rcu:|blocked for' "$DIR/guest.log" || return 1
+	tr -d '\r' <"$DIR/guest.log" | awk '
+		$1 == "guest:" && $3 == "round" {
+			if ($4 + 0 != last[$2] + 1) { print "after round " last[$2] " of " $2 ": " $0; bad = 1 }
+			last[$2] = $4 + 0
+			if ($5 == "verified," && $7 < up[$2]) { print "the clock was at " up[$2] ": " $0; bad = 1 }
+			if ($5 == "verified,") up[$2] = $7
+		}
+		END { exit bad }'
+}
+
+# talk SOCKET TEXT PATTERN: says TEXT and waits for a line with PATTERN; it is in /tmp/talk.out
+talk() {
+	: >/tmp/talk.out
+	{ printf '%s\n' "$2"; exec sleep 60; } | timeout 60 socat - "UNIX-CONNECT:$DIR/$1" >/tmp/talk.out 2>&1 &
+	_talk=$!
+	wait_for 60 sh -c "grep -q '$3' /tmp/talk.out || ! kill -0 $_talk"
+	kill $_talk 2>/dev/null
+	grep "$3" /tmp/talk.out
+}
+
+# qmp COMMAND [ARGUMENTS]: QEMU's answer
+qmp() {
+	talk qmp "{\"execute\":\"qmp_capabilities\"}{\"execute\":\"$1\"${2:+,\"arguments\":$2},\"id\":\"it\"}" '"id": "it"'
+}
+is_status() { qmp query-status | grep -q "\"status\": \"$1\""; }
+
+# serial_answers: the guest, on the console that is a unix socket
+serial_answers() { talk serial "hello $1" "guest: heard hello $1"; }
+
+# serves: what the guest got over its NIC comes back through the forwarded port
+serves() {
+	busybox wget -q -T 60 -O /tmp/served http://127.0.0.1:8080/data && cmp /tmp/served "$DIR/tftp/data"
+}
+
+# dump_qemu IMAGES OPTION...
+dump_qemu() {
+	_images=$1
+	shift
+	rm -rf "$_images"
+	# shellcheck disable=SC2086
+	dump "$VMM" "$_images" $QEMU_OPTIONS "$@" && return
+	errors "$_images/dump.log"
+	return 1
+}
+
+# restore_qemu IMAGES OPTION...: before the guest runs again, its tables are compared with the images
+restore_qemu() {
+	_images=$1
+	shift
+	rm -f /tmp/diff.rc
+	cat > /tmp/compare <<-'X'
+	#!/bin/sh
+	[ "$CRTOOLS_SCRIPT_ACTION" = pre-resume ] || exit 0
+	tce-dump --diff "$CRTOOLS_IMAGE_DIR" --pid "$CRTOOLS_INIT_PID" >/tmp/diff.out 2>&1
+	echo $? > /tmp/diff.rc
+	X
+	chmod +x /tmp/compare
+	# shellcheck disable=SC2086
+	restore "$_images" $QEMU_OPTIONS --action-script /tmp/compare "$@" && return
+	errors "$_images/restore.log"
+	return 1
+}
+tables_are_the_same() {
+	[ "$(cat /tmp/diff.rc)" = 0 ] && return
+	cat /tmp/diff.out
+	return 1
+}
+
+# around_qemu: dumped and restored, in this boot
+around_qemu() {
+	dump_qemu "$DIR/img" && wait_for 20 gone "$VMM" && restore_qemu "$DIR/img" && tables_are_the_same
+}
