@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Changes what a plugin's VM image says, with hashes that fit: for the criu-odd scenario, which
- * wants a restore to refuse it before it makes anything.
+ * Changes what a plugin's VM image says, with hashes that fit: for the scenarios criu-odd and
+ * criu-refuse, which want a restore to refuse it before it makes anything.
  *
  *	odd-image FILE WHAT
  *
@@ -92,6 +92,26 @@ static void version(KvmCriu__Vm *vm)
 	vm->version = 3;
 }
 
+static void page_size(KvmCriu__Vm *vm)
+{
+	vm->host_page_size = 4096;
+}
+
+static void processor(KvmCriu__Vm *vm)
+{
+	vm->pvr = 0x4e1202;
+}
+
+static void radix(KvmCriu__Vm *vm)
+{
+	vm->mmu = "radix";
+}
+
+static void pr(KvmCriu__Vm *vm)
+{
+	vm->type = "pr";
+}
+
 static const struct {
 	const char *name;
 	void (*change)(KvmCriu__Vm *vm);
@@ -99,7 +119,8 @@ static const struct {
 	{ "order", order }, { "number", number }, { "reserved", reserved }, { "type", type },
 	{ "xive", xive }, { "controller", controller }, { "presenter", presenter },
 	{ "size", size }, { "server", server }, { "queue", queue }, { "rtas", rtas },
-	{ "version", version },
+	{ "version", version }, { "page-size", page_size }, { "processor", processor },
+	{ "radix", radix }, { "pr", pr },
 };
 
 static void die(const char *what)
