@@ -13,11 +13,12 @@
  * WHAT: order (the fds are in the wrong order, far apart), dup (every fd twice), child (a process
  * that inherited all fds and mappings), events (ioeventfds, a coalesced zone, a signal mask,
  * statistics), stores (it goes on storing to its table through the mapping), two (two VMs in one
- * process), closed (the VM's and vCPU's fds are closed, the table stays), private (a private mapping of a table that was written to), irqs (an interrupt
- * controller in KVM with sources in many states and irqfds; DIR/irqs is what KVM says of them,
- * DIR/signal has the VMM signal the second irqfd), log (the memory slot's dirty log is on: every
- * page that the guest has written to must be in it), orphans (irqfds whose controller is closed),
- * vfio (a VFIO device in KVM), container (a VFIO container), nested (the guest may have guests).
+ * process), closed (the VM's and vCPU's fds are closed, the table stays), private (a private
+ * mapping of a table that was written to), irqs (an interrupt controller in KVM with sources in
+ * many states and irqfds; DIR/irqs is what KVM says of them, DIR/signal has the VMM signal the
+ * second irqfd), log (the memory slot's dirty log is on: every page that the guest has written to
+ * must be in it), orphans (irqfds whose controller is closed), vfio (a VFIO device in KVM),
+ * container (a VFIO container), nested (the guest may have guests).
  */
 #include <errno.h>
 #include <fcntl.h>
