@@ -9,9 +9,9 @@
  */
 #include <errno.h>
 #include <stdlib.h>
-#include <xxhash.h>
 #include <zstd.h>
 
+#include "hash.h"
 #include "tce-private.h"
 #include "tce_image.pb-c.h"
 

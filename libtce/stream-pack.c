@@ -20,7 +20,8 @@
  */
 #include <errno.h>
 #include <stdlib.h>
-#include <xxhash.h>
+
+#include "hash.h"
 #include "stream-private.h"
 
 struct packer {
