@@ -32,6 +32,8 @@ int churn_start(struct vm *vm, struct table **tables, int n, const struct churn_
 				.count = share,
 				.chunk = opt->chunk,
 				.check_every = opt->check_every,
+				.from = opt->overwrite ? share : 0,
+				.seq = opt->overwrite ? share : 0,
 				.mem_pages = vm->mem_size >> tables[i]->page_shift,
 			};
 		}
@@ -71,7 +73,7 @@ static bool entry_right(const struct guest_churn *t, u64 pos, u64 got)
 		return got == churn_value(t, seq);
 	if (seq < t->seq + in_flight && got == churn_value(t, seq))
 		return true;
-	return got == churn_value_before(t, seq);
+	return !churn_known_before(t, seq) || got == churn_value_before(t, seq);
 }
 
 static int verify_part(struct vm *vm, const struct guest_churn *part, int cpu, FILE *out)
@@ -130,7 +132,8 @@ u64 churn_updates(const struct guest_cpu *cpu)
 	u64 updates = 0;
 
 	for (u64 i = 0; i < cpu->ntables; i++)
-		updates += __atomic_load_n(&cpu->table[i].seq, __ATOMIC_RELAXED);
+		updates += __atomic_load_n(&cpu->table[i].seq, __ATOMIC_RELAXED) -
+			   cpu->table[i].from;
 	return updates;
 }
 

@@ -89,7 +89,8 @@ struct guest_churn {
 	u64 chunk;		/* entries between two looks at `stop`, at most TCE_LIST_MAX */
 	u64 check_every;	/* of the entries put one by one, look at one in so many */
 	u64 mem_pages;		/* I/O pages of guest memory that entries may point to */
-	u64 seq;		/* entries written since the start; the last thing to be updated */
+	u64 from;		/* seq at the start: 0 in an empty table; else what is there is not known */
+	u64 seq;		/* of the entry that is next; the last thing to be updated */
 };
 
 struct guest_cpu {
@@ -155,7 +156,13 @@ static inline u64 churn_value(const struct guest_churn *t, u64 seq)
 	return (pos + lap * 13) % t->mem_pages << t->page_shift | (1 + seq % 3);
 }
 
-/* What the entry that `seq` will write holds before that */
+/* Whether what the entry that `seq` will write holds before that is known */
+static inline int churn_known_before(const struct guest_churn *t, u64 seq)
+{
+	return !t->from || seq >= t->from + t->count;
+}
+
+/* What it is then */
 static inline u64 churn_value_before(const struct guest_churn *t, u64 seq)
 {
 	return seq < t->count ? 0 : churn_value(t, seq - t->count);

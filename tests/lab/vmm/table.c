@@ -273,6 +273,21 @@ int table_load(struct table *t)
 	return (int)for_each_chunk(t, load_chunk, NULL);
 }
 
+static long look_for_entry(struct table *t, u64 first, u64 n, const u64 *buf, void *arg)
+{
+	for (u64 i = 0; i < n; i++)
+		if (buf[i])
+			return -EEXIST;
+	return 0;
+}
+
+int table_is_empty(struct table *t)
+{
+	int ret = (int)for_each_chunk(t, look_for_entry, NULL);
+
+	return ret == -EEXIST ? 0 : ret ? ret : 1;
+}
+
 struct difference {
 	long count;
 	u64 index, want, got;

@@ -125,6 +125,8 @@ int table_poke(struct table *t, u64 index, u64 tce);
 int table_dirty_start(struct table *t);
 int table_dirty_stop(struct table *t);
 int table_dirty_get(struct table *t, int (*fn)(struct table *t, u64 first, u64 n), u64 *entries);
+/* 1 if all entries are 0, 0 if not, or -errno */
+int table_is_empty(struct table *t);
 /* Make the shadow what the kernel's table is. */
 int table_load(struct table *t);
 /* Number of entries where kernel and shadow differ, or -errno; the first goes to *index. */
@@ -141,6 +143,7 @@ long user_tce_hcall(struct vm *vm, u64 nr, const u64 *args, u64 *r4);
 struct churn_options {
 	u64 chunk;		/* as in struct guest_churn */
 	u64 check_every;
+	bool overwrite;		/* the tables may hold anything; else they are empty */
 	int ncpus;		/* vCPUs that take part, from the first on */
 	int parts;		/* of each table; vCPU n writes part n */
 };
