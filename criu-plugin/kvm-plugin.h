@@ -137,6 +137,8 @@ int run_calls(struct task *task, const char *failed);
 /* Forget calls and buffers of the last run. */
 void reset_task(struct task *task);
 int close_task(struct task *task);
+/* @len bytes of a stopped process, to or from @local. */
+int copy_memory(pid_t pid, bool to_task, uint64_t remote, void *local, size_t len);
 
 #define task_ioctl(task, may_fail, fd, cmd, arg) \
 	task_call(task, may_fail, __NR_ioctl, fd, cmd, arg, 0, 0, 0)
@@ -198,6 +200,13 @@ int make_irqchip(const KvmCriu__Vm *vm, int vm_fd);
 int load_irqchip(const KvmCriu__Vm *vm, int device_fd, const int *vcpu_fds);
 /* With the process's memory in place: what XIVE keeps there. Uses up @task's list. */
 int finish_irqchip(pid_t pid, struct task *task, const KvmCriu__Vm *vm);
+
+/* ---- stack.c: what CRIU would overwrite at the end of a restore ---- */
+
+/* At the dump, with the process stopped. The caller frees image->stack_data.data. */
+int save_stack(pid_t pid, KvmCriu__Task *image);
+/* After CRIU's last use of that stack. */
+int restore_stack(pid_t pid, const KvmCriu__Task *image);
 
 /* ---- socket.c: unix sockets with a client that is not dumped ---- */
 

@@ -199,6 +199,7 @@ static void free_task_image(KvmCriu__Task *image)
 	for (i = 0; i < image->n_vm; i++)
 		free(image->vm[i]);
 	free(image->vm);
+	free(image->stack_data.data);
 }
 
 static int save_process(struct kvm_process *process)
@@ -214,6 +215,8 @@ static int save_process(struct kvm_process *process)
 		pr_err("Out of memory\n");
 		goto out;
 	}
+	if (save_stack(process->pid, &image))
+		goto out;
 	task = open_task(process->pid);
 	if (!task)
 		goto out;

@@ -974,6 +974,8 @@ int finish_process(pid_t pid)
 			return -ENOTSUP;
 		goto out;
 	}
+	if (restore_stack(pid, saved))
+		goto out;
 	task = open_task(pid);
 	if (!task)
 		goto out;

@@ -82,7 +82,7 @@ _Static_assert(sizeof(struct call) == 128, "the loop's stride");
 _Static_assert(offsetof(struct call, may_fail) == 56 && offsetof(struct call, result) == 64,
 	       "the loop's offsets");
 
-static int copy(pid_t pid, bool to_task, uint64_t remote, void *local, size_t len)
+int copy_memory(pid_t pid, bool to_task, uint64_t remote, void *local, size_t len)
 {
 	struct iovec here = { .iov_base = local, .iov_len = len };
 	struct iovec there = { .iov_base = (void *)remote, .iov_len = len };
@@ -167,7 +167,8 @@ struct task *open_task(pid_t pid)
 		goto err;
 	}
 	task->remote = result;
-	if (copy(pid, true, task->remote, (void *)(uintptr_t)call_loop, call_loop_end - call_loop))
+	if (copy_memory(pid, true, task->remote, (void *)(uintptr_t)call_loop,
+			call_loop_end - call_loop))
 		goto err;
 	if (plain_call(task, __NR_mprotect, task->remote, CODE_SIZE, PROT_READ | PROT_EXEC, 0, 0,
 		       &result))
@@ -239,15 +240,15 @@ int run_task(struct task *task)
 		return -1;
 	}
 	task->calls[task->nr_calls].nr = -1;
-	if (copy(task->pid, true, list, task->calls, len) ||
-	    copy(task->pid, true, list + LIST_SIZE, task->data, task->used))
+	if (copy_memory(task->pid, true, list, task->calls, len) ||
+	    copy_memory(task->pid, true, list + LIST_SIZE, task->data, task->used))
 		return -1;
 	if (compel_run_at(task->ctl, task->remote, NULL)) {
 		pr_err("Can't run code in process %d\n", task->pid);
 		return -1;
 	}
-	if (copy(task->pid, false, list, task->calls, len) ||
-	    copy(task->pid, false, list + LIST_SIZE, task->data, task->used))
+	if (copy_memory(task->pid, false, list, task->calls, len) ||
+	    copy_memory(task->pid, false, list + LIST_SIZE, task->data, task->used))
 		return -1;
 	return 0;
 }
