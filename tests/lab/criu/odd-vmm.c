@@ -29,7 +29,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <asm/cputable.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -425,20 +424,6 @@ static void child(struct vm *vm)
 	}
 }
 
-/*
- * CRIU 4.1.1 restores a process wrong that was caught at the end of a system call made with scv, as
- * libc makes them from POWER9 on: it loops for ever, with or without KVM. This one makes them often,
- * so have it use sc: libc asks the hwcaps in front of the thread pointer, as __builtin_cpu_supports()
- * does.
- */
-static void avoid_scv(void)
-{
-	register uint64_t tp asm("r13");
-
-	asm volatile("" : "=r"(tp));
-	*(volatile uint64_t *)(tp - 0x7068) &= ~(uint64_t)PPC_FEATURE2_SCV;
-}
-
 int main(int argc, char **argv)
 {
 	struct vm vm = {}, other = {};
@@ -453,7 +438,6 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	dir = argv[1];
-	avoid_scv();
 	for (i = 2; i < argc; i++)
 		if (!strcmp(argv[i], "log"))
 			vm.log = true;
