@@ -7,13 +7,16 @@
  * the process has been stopped, only what the log has since then is left to be written. Nothing here
  * has to succeed: what is not saved early is saved when the process stands still.
  *
- * A log that nobody reads must not stay on. Should CRIU be killed, a child of its stops the logs.
+ * A log that nobody reads must not stay on. Stopping it takes longer than the rest of what is done
+ * with the process stopped, so that is left until CRIU exits. Should CRIU be killed, a child of its stops
+ * the logs.
  */
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +24,6 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/pidfd.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -46,18 +48,31 @@ struct early_table {
 	char name[64];
 	struct tce_table *table;
 	struct tce_sender *sender;	/* while it is there, the log is on */
+	bool finished;			/* the image is whole */
 	volatile bool *logged;		/* what the watcher knows of that */
+};
+
+/* What the watcher shares with CRIU. */
+struct shared {
+	pid_t watcher;
+	volatile bool logged[];		/* one for each table */
 };
 
 struct early_process {
 	struct early_table *tables;
 	size_t count;
-	volatile bool *logged;		/* shared with the watcher, one for each table */
-	pid_t watcher;
+	struct shared *shared;
+	int watcher;			/* its pidfd, or -1 */
 	struct early_process *next;
 };
 
 static struct early_process *processes;
+static pid_t owner;	/* children of CRIU's inherit all this */
+
+static size_t shared_size(const struct early_process *process)
+{
+	return sizeof(*process->shared) + process->count * sizeof(*process->shared->logged);
+}
 
 static void drop_table(struct early_table *early)
 {
@@ -166,7 +181,7 @@ static bool is_table(const struct early_process *process, int fd)
 }
 
 /* Others wait for the other end of what CRIU has open to be closed. */
-static void keep_tables_only(const struct early_process *process)
+static void keep_tables_only(const struct early_process *process, int criu)
 {
 	DIR *dir = opendir("/proc/self/fd");
 	struct dirent *entry;
@@ -174,7 +189,7 @@ static void keep_tables_only(const struct early_process *process)
 	while (dir && (entry = readdir(dir))) {
 		int fd = atoi(entry->d_name);
 
-		if (isdigit((unsigned char)entry->d_name[0]) && fd != dirfd(dir) &&
+		if (isdigit((unsigned char)entry->d_name[0]) && fd != dirfd(dir) && fd != criu &&
 		    !is_table(process, fd))
 			close(fd);
 	}
@@ -183,52 +198,74 @@ static void keep_tables_only(const struct early_process *process)
 }
 
 /* The watcher: stops the logs when CRIU is gone. */
-static void watch(const struct early_process *process, pid_t criu, const sigset_t *all)
+static void watch(const struct early_process *process, int criu)
 {
-	siginfo_t info;
+	struct pollfd gone = { .fd = criu, .events = POLLIN };
 	size_t i;
 
 	/* whoever ends CRIU's process group is not to end this */
 	setsid();
-	keep_tables_only(process);
-	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	while (getppid() == criu)
-		sigwaitinfo(all, &info);
+	keep_tables_only(process, criu);
+	while (poll(&gone, 1, -1) != 1)
+		;
 	for (i = 0; i < process->count; i++)
-		if (process->logged[i])
+		if (process->shared->logged[i])
 			ioctl(process->tables[i].fd, KVM_SPAPR_TCE_STOP_DIRTY_LOG);
 	_exit(0);
 }
 
+/* A child of a child: when CRIU has killed what it dumped, it waits until it has no child any more. */
+static int fork_watcher(struct early_process *process, int criu)
+{
+	pid_t child = fork();
+	int status;
+
+	if (!child) {
+		child = fork();
+		if (!child)
+			watch(process, criu);
+		process->shared->watcher = child;
+		_exit(child < 0);
+	}
+	if (child < 0 || waitpid(child, &status, 0) != child || status)
+		return -1;
+	process->watcher = pidfd_open(process->shared->watcher, 0);
+	return process->watcher < 0 ? -1 : 0;
+}
+
 static int start_watcher(struct early_process *process)
 {
-	pid_t criu = getpid();
+	int criu = pidfd_open(getpid(), 0), ret = -1;
 	sigset_t all, before;
 
-	process->logged = mmap(NULL, process->count * sizeof(*process->logged),
-			       PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (process->logged == MAP_FAILED) {
-		process->logged = NULL;
-		return -1;
+	process->shared = mmap(NULL, shared_size(process), PROT_READ | PROT_WRITE,
+			       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (process->shared == MAP_FAILED)
+		process->shared = NULL;
+	if (process->shared && criu >= 0) {
+		/* for the watcher, which is not to be ended by anything else */
+		sigfillset(&all);
+		sigprocmask(SIG_BLOCK, &all, &before);
+		ret = fork_watcher(process, criu);
+		sigprocmask(SIG_SETMASK, &before, NULL);
 	}
-	/* for sigwaitinfo() */
-	sigfillset(&all);
-	sigprocmask(SIG_BLOCK, &all, &before);
-	process->watcher = fork();
-	if (!process->watcher)
-		watch(process, criu, &all);
-	sigprocmask(SIG_SETMASK, &before, NULL);
-	return process->watcher < 0 ? -1 : 0;
+	if (criu >= 0)
+		close(criu);
+	return ret;
 }
 
 static void stop_watcher(struct early_process *process)
 {
-	if (process->watcher > 0) {
-		kill(process->watcher, SIGKILL);
-		waitpid(process->watcher, NULL, 0);
+	struct pollfd gone = { .fd = process->watcher, .events = POLLIN };
+
+	if (process->watcher >= 0) {
+		if (!pidfd_send_signal(process->watcher, SIGKILL, NULL, 0))
+			while (poll(&gone, 1, -1) < 0 && errno == EINTR)
+				;
+		close(process->watcher);
 	}
-	if (process->logged)
-		munmap((void *)process->logged, process->count * sizeof(*process->logged));
+	if (process->shared)
+		munmap(process->shared, shared_size(process));
 }
 
 static int begin_table(struct early_process *process, size_t number)
@@ -244,7 +281,7 @@ static int begin_table(struct early_process *process, size_t number)
 	sink = tce_fd_sink(early->image_fd);
 	if (tce_create_sender(&early->sender, early->table, &sink, &err))
 		return -1;
-	early->logged = &process->logged[number];
+	early->logged = &process->shared->logged[number];
 	*early->logged = true;
 	return tce_send_round(early->sender, false, NULL, &err);
 }
@@ -283,6 +320,8 @@ void save_early(pid_t pid)
 
 	if (!process)
 		goto out;
+	process->watcher = -1;
+	owner = getpid();
 	find_tables(process, pid);
 	if (!process->count || start_watcher(process)) {
 		for (i = 0; i < process->count; i++)
@@ -331,14 +370,14 @@ int finish_early(uint64_t vm, uint64_t inode, struct tce_geometry *geometry)
 	struct tce_round round;
 	int image_fd;
 
-	if (!early || early->vm != vm)
+	if (!early || early->vm != vm || early->finished)
 		return 0;
 	if (tce_send_round(early->sender, true, &round, &err))
 		return table_error(&err, early->name);
 	*geometry = early->geometry;
 	image_fd = early->image_fd;
 	early->image_fd = -1;
-	drop_table(early);
+	early->finished = true;
 	if (close(image_fd)) {
 		pr_perror("Can't write image %s", early->name);
 		return -1;
@@ -355,8 +394,20 @@ void forget_early(const char *name)
 
 	for (process = processes; process; process = process->next)
 		for (i = 0; i < process->count; i++)
-			if (process->tables[i].sender && !strcmp(process->tables[i].name, name))
+			if (process->tables[i].sender && !process->tables[i].finished &&
+			    !strcmp(process->tables[i].name, name))
 				drop_table(&process->tables[i]);
+}
+
+void abandon_early(void)
+{
+	struct early_process *process;
+	size_t i;
+
+	for (process = processes; process; process = process->next)
+		for (i = 0; i < process->count; i++)
+			if (process->tables[i].sender && !process->tables[i].finished)
+				give_up(&process->tables[i]);
 }
 
 void end_early(void)
@@ -367,11 +418,17 @@ void end_early(void)
 	while ((process = processes)) {
 		processes = process->next;
 		for (i = 0; i < process->count; i++)
-			/* closed before the process was stopped, or the dump has failed */
 			if (process->tables[i].sender)
-				give_up(&process->tables[i]);
+				drop_table(&process->tables[i]);
 		stop_watcher(process);
 		free(process->tables);
 		free(process);
 	}
+}
+
+/* CRIU has let the processes go and exits: it can't unload the plugin (-z nodelete) before that. */
+__attribute__((destructor)) static void end_at_exit(void)
+{
+	if (owner == getpid())
+		end_early();
 }

@@ -156,13 +156,15 @@ void save_early(pid_t pid);
 /* Is the dirty log of the table with this inode on because of that? */
 bool early_log(uint64_t inode);
 /*
- * The process has been stopped: write what changed, and stop the log. 1 with the table's geometry if
+ * The process has been stopped: write what changed. 1 with the table's geometry if
  * its image is whole, 0 if it was not saved early.
  */
 int finish_early(uint64_t vm, uint64_t inode, struct tce_geometry *geometry);
 /* Another table gets this image. */
 void forget_early(const char *name);
-/* Stop the logs that are still on, remove what is not whole. */
+/* The dump is over: remove images that are not whole, of closed tables or because it has failed. */
+void abandon_early(void);
+/* Stop the logs that are still on. */
 void end_early(void);
 
 /* ---- save.c and restore.c: a VM ---- */

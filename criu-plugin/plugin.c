@@ -356,6 +356,8 @@ static int plugin_init(int stage)
 	case CR_PLUGIN_STAGE__DUMP:
 		/* without KVM there is nothing to save; the module may have it come later */
 		disabled = access("/dev/kvm", F_OK) != 0;
+		/* of a dump before this one in the same process, a service */
+		end_early();
 		return 0;
 	case CR_PLUGIN_STAGE__RESTORE:
 		disabled = !check_and_remove_inventory_plugin(PLUGIN_NAME, strlen(PLUGIN_NAME));
@@ -372,7 +374,7 @@ static void plugin_exit(int stage, int ret)
 
 	if (stage != CR_PLUGIN_STAGE__DUMP)
 		return;
-	end_early();
+	abandon_early();
 	while ((entry = dumped)) {
 		dumped = entry->next;
 		if (put_mappings_back(&entry->process)) {
