@@ -143,8 +143,8 @@ void churn_stats(struct vm *vm, FILE *out)
 		const struct vcpu *vcpu = &vm->vcpu[c];
 		const struct guest_cpu *cpu = vcpu->guest;
 		fprintf(out,
-			"vcpu %d updates %lu reports %lu mmio %lu ticks %lu max-gap %lu exits %lu\n",
+			"vcpu %d updates %lu reports %lu mmio %lu ticks %lu max-gap %lu exits %lu early %lu timebase %lu\n",
 			c, churn_updates(cpu), vcpu->reports, vcpu->mmio_loads, cpu->ticks,
-			cpu->tb_max_gap, vcpu->exits);
+			cpu->tb_max_gap, vcpu->exits, cpu->early_ticks, cpu->tb_last);
 	}
 }

@@ -64,6 +64,8 @@
 /* Offsets in struct guest_cpu that vectors.S uses */
 #define GUEST_CPU_TICKS		0
 #define GUEST_CPU_PERIOD	8
+#define GUEST_CPU_LAST_TICK	16
+#define GUEST_CPU_EARLY		24
 
 #define GUEST_MAX_TABLES	32
 #define TCE_LIST_MAX		512	/* H_PUT_TCE_INDIRECT takes a 4 KiB page of entries */
@@ -96,6 +98,8 @@ struct guest_churn {
 struct guest_cpu {
 	u64 ticks;		/* decrementer interrupts taken */
 	u64 period;		/* their distance in timebase ticks; 0: none */
+	u64 last_tick;		/* timebase at the last one, just before the next was asked for */
+	u64 early_ticks;	/* how many came less than a period after the one before */
 	u64 ops;		/* guest address of the guest_op array */
 	u64 nops;
 	u64 next_op;		/* the one being worked on, so that the VMM can mark it */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The guest's interrupt vectors: copied to guest address 0. The decrementer counts; everything
+ * The guest's interrupt vectors: copied to guest address 0. The decrementer's counts; everything
  * else is a mistake of the guest or of KVM and is handed to the VMM.
  */
 #include "guest.h"
@@ -13,6 +13,8 @@
 #define SPRN_SPRG0	272	/* the VMM puts the address of struct guest_cpu here */
 #define SPRN_SPRG1	273
 #define SPRN_SPRG2	274
+#define SPRN_SPRG3	275
+#define SPRN_TB	268
 
 	.macro trap vector
 	.org	\vector
@@ -35,12 +37,23 @@
 	.org	0x900
 	mtspr	SPRN_SPRG1, 3
 	mtspr	SPRN_SPRG2, 4
+	mtspr	SPRN_SPRG3, 5
 	mfspr	3, SPRN_SPRG0
 	ld	4, GUEST_CPU_TICKS(3)
 	addi	4, 4, 1
 	std	4, GUEST_CPU_TICKS(3)
+	mfspr	4, SPRN_TB
+	ld	5, GUEST_CPU_LAST_TICK(3)
+	std	4, GUEST_CPU_LAST_TICK(3)
+	subf	5, 5, 4
 	ld	4, GUEST_CPU_PERIOD(3)
 	mtspr	SPRN_DEC, 4
+	subf	5, 4, 5			/* less than 0: too early */
+	srdi	5, 5, 63
+	ld	4, GUEST_CPU_EARLY(3)
+	add	4, 4, 5
+	std	4, GUEST_CPU_EARLY(3)
+	mfspr	5, SPRN_SPRG3
 	mfspr	4, SPRN_SPRG2
 	mfspr	3, SPRN_SPRG1
 	rfid
