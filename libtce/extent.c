@@ -28,8 +28,17 @@ size_t tce_count_zeros(const uint64_t *words, size_t count)
 	return i;
 }
 
+TCE_WIDE size_t tce_count_used(const uint64_t *words, size_t count)
+{
+	size_t used = 0, i;
+
+	for (i = 0; i < count; i++)
+		used += words[i] != 0;
+	return used;
+}
+
 /* How many words, at the beginning of @words, are not zero. */
-TCE_WIDE static size_t count_used(const uint64_t *words, size_t count)
+TCE_WIDE static size_t measure_used(const uint64_t *words, size_t count)
 {
 	size_t i = 0, k;
 
@@ -273,7 +282,7 @@ size_t tce_pack_runs(const uint64_t *words, size_t count, uint8_t *buf, size_t s
 		if (i == used_end) {
 			gap = tce_count_zeros(words + i, count - i);
 			i += gap;
-			used_end = i + count_used(words + i, count - i);
+			used_end = i + measure_used(words + i, count - i);
 		}
 
 		/*

@@ -52,6 +52,7 @@ struct part {
  * @tables: tables begun.
  * @version: of the image.
  * @in_order: parts are taken as they come.
+ * @skipping: payloads are passed over.
  * @geometry: header of this table.
  * @parts: of this table, the oldest first. Read as they come, they are all the first one.
  * @part_count: how many.
@@ -73,6 +74,7 @@ struct tce_reader {
 	uint64_t tables;
 	uint32_t version;
 	bool in_order;
+	bool skipping;
 	struct tce_geometry geometry;
 	struct part parts[TCE_PARTS_MAX];
 	unsigned int part_count;
@@ -129,7 +131,7 @@ static int seek(struct tce_reader *reader, uint64_t offset, struct tce_error *er
 		ret = reader->source.seek(reader->source.ctx, (int64_t)(offset - reader->offset));
 	if (ret == -ESPIPE)
 		return fail(reader, err, TCE_ERR_UNSUPPORTED, 0,
-			    "an image with updates can only be read from a file");
+			    "this image can only be read from a file");
 	if (ret < 0)
 		return fail(reader, err, TCE_ERR_IO, -ret, "reading the image");
 	reader->offset = offset;
@@ -533,7 +535,10 @@ static int take_extent(struct tce_reader *reader, struct part *part, const TceEx
 	}
 	if (!extent_is_sound(extent, part->update))
 		return fail(reader, err, TCE_ERR_LIMIT, 0, "an extent of impossible form or size");
-	ret = read_payload(reader, part, extent, err);
+	if (reader->skipping && extent->stored_size)
+		ret = seek(reader, reader->offset + extent->stored_size, err);
+	else
+		ret = read_payload(reader, part, extent, err);
 	if (ret < 0)
 		return ret;
 
@@ -651,6 +656,19 @@ int tce_next_extent(struct tce_reader *reader, struct tce_extent *extent, struct
 	ret = read_extent(reader, &reader->parts[0], extent, err);
 	if (!ret)
 		reader->state = BETWEEN_TABLES;
+	return ret;
+}
+
+int tce_skip_table(struct tce_reader *reader, struct tce_error *err)
+{
+	struct tce_extent extent;
+	int ret;
+
+	/* Side by side, all is read: parts go back and forth among their payloads. */
+	reader->skipping = !reader->side_by_side;
+	while ((ret = tce_next_extent(reader, &extent, err)) > 0)
+		;
+	reader->skipping = false;
 	return ret;
 }
 

@@ -399,35 +399,39 @@ int tce_load_extent(struct tce_table *table, const struct tce_extent *extent, ui
 	return TCE_OK;
 }
 
-int tce_load_table(struct tce_table *table, struct tce_reader *reader, uint64_t *written,
+int tce_load_table(struct tce_table *table, struct tce_reader *reader, struct tce_loaded *loaded,
 		   const struct tce_progress *progress, struct tce_error *err)
 {
+	const uint64_t entries = table->geometry.entries;
+	struct tce_loaded ignored;
 	struct tce_extent extent;
 	uint64_t *words;
-	uint64_t ignored;
 	int ret;
 
-	if (!written)
-		written = &ignored;
-	*written = 0;
+	if (!loaded)
+		loaded = &ignored;
+	loaded->written = 0;
+	loaded->used = 0;
 	words = malloc(TCE_PAYLOAD_MAX);
 	if (!words)
 		return tce_set_error(err, TCE_ERR_NOMEM, 0, "no memory for a block of entries");
 
 	while ((ret = tce_next_extent(reader, &extent, err)) > 0) {
-		ret = tce_clear_words(table, *written, extent.first - *written, err);
+		ret = tce_clear_words(table, loaded->written, extent.first - loaded->written, err);
 		if (ret < 0)
 			break;
-		*written = extent.first;
-		ret = tce_load_extent(table, &extent, words, written, progress, err);
+		loaded->written = extent.first;
+		ret = tce_load_extent(table, &extent, words, &loaded->written, progress, err);
 		if (ret < 0)
 			break;
-		report(progress, *written, table->geometry.entries);
+		loaded->used += extent.words ? tce_count_used(extent.words, extent.count) :
+					       extent.count;
+		report(progress, loaded->written, entries);
 	}
 	if (!ret) {
-		ret = tce_clear_words(table, *written, table->geometry.entries - *written, err);
+		ret = tce_clear_words(table, loaded->written, entries - loaded->written, err);
 		if (!ret)
-			*written = table->geometry.entries;
+			loaded->written = entries;
 	}
 	free(words);
 	return ret;

@@ -227,8 +227,8 @@ struct tce_sink {
  *	a negative errno. It may return fewer than asked for.
  * @ctx: handed to the other two.
  * @seek: goes @distance bytes on, or back if it is negative, and returns 0 or a negative errno.
- *	NULL where that can't be done. Needed only for images with updates: those of tables that
- *	were saved while their guest ran.
+ *	NULL where that can't be done. Needed only for tce_skip_table() and for images with updates:
+ *	those of tables that were saved while their guest ran.
  */
 struct tce_source {
 	ssize_t (*read)(void *ctx, void *buf, size_t len);
@@ -425,6 +425,19 @@ int tce_next_table(struct tce_reader *reader, struct tce_geometry *geometry,
 int tce_next_extent(struct tce_reader *reader, struct tce_extent *extent, struct tce_error *err);
 
 /**
+ * tce_skip_table() - go to the table's end without reading what it holds
+ * @reader: the reader, whose source can seek.
+ * @err: what failed.
+ *
+ * Its records are checked, and are part of what the image's hash is of, as those of any table: when
+ * tce_next_table() has returned 0, only the payloads of skipped tables may still be damaged. An image with
+ * updates is read as a whole.
+ *
+ * Return: 0, or as tce_next_table().
+ */
+int tce_skip_table(struct tce_reader *reader, struct tce_error *err);
+
+/**
  * tce_reader_offset() - bytes read so far
  * @reader: the reader.
  *
@@ -459,6 +472,15 @@ void tce_expand_extent(const struct tce_extent *extent, uint64_t skip, uint64_t 
  * Return: entries in the run, 1 to @count.
  */
 size_t tce_measure_run(const uint64_t *words, size_t count, uint64_t *stride);
+
+/**
+ * tce_count_used() - how many of some words are not zero
+ * @words: TCEs.
+ * @count: how many.
+ *
+ * Return: the number.
+ */
+size_t tce_count_used(const uint64_t *words, size_t count);
 
 /**
  * tce_first_zero() - the first entry of an arithmetic run that is zero
@@ -693,20 +715,30 @@ int tce_save_table(struct tce_table *table, struct tce_writer *writer,
 		   const struct tce_progress *progress, struct tce_error *err);
 
 /**
+ * struct tce_loaded - how far tce_load_table() came
+ * @written: entries of the table, from index 0 on, that are already what the image says.
+ * @used: how many of them are not zero, as of the last extent that was written whole.
+ */
+struct tce_loaded {
+	uint64_t written;
+	uint64_t used;
+};
+
+/**
  * tce_load_table() - make a table what an image says
  * @table: the table to fill.
  * @reader: the reader, just after tce_next_table() returned the table to take.
- * @written: receives how many entries of the table, from index 0 on, are already what the image
- *	says, also on failure. May be NULL.
+ * @loaded: receives how far it came, also on failure. May be NULL.
  * @progress: told how far it is, or NULL.
  * @err: what failed; with %TCE_ERR_REFUSED its index is that of the refused entry.
  *
- * Entries that the image does not have are cleared. The geometry is the caller's to compare
- * (tce_match_geometry()), and so is reading the image once before this to know that it is whole.
+ * Entries that the image does not have are cleared. Each extent is checked before it is written. The
+ * geometry is the caller's to compare (tce_match_geometry()), and so is going over the image once before
+ * this to know that it is not torn.
  *
  * Return: 0, or as tce_next_extent(), tce_write_words() and tce_clear_words().
  */
-int tce_load_table(struct tce_table *table, struct tce_reader *reader, uint64_t *written,
+int tce_load_table(struct tce_table *table, struct tce_reader *reader, struct tce_loaded *loaded,
 		   const struct tce_progress *progress, struct tce_error *err);
 
 /**

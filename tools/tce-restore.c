@@ -2,9 +2,10 @@
 /*
  * tce-restore: put the tables of a TCE image into the live tables of a VMM, all of them or none.
  *
- * The image is read twice: the first time to see that it is whole and that every table of it has a
- * table to go to, with the same geometry. Before the first word is written, what the live tables
- * hold is saved to a scratch image; when the kernel refuses an entry, that is put back.
+ * The image is read twice: the first time to see that it is not torn and that every table of it has a
+ * table to go to, with the same geometry. That is a matter of its records; words are verified when they
+ * are read, once, to be written. Before the first of them is, what the live tables hold is saved to a
+ * scratch image; when some are damaged, or the kernel refuses an entry, that is put back.
  */
 #include <getopt.h>
 #include <inttypes.h>
@@ -43,17 +44,15 @@ struct options {
  * @saved: header in the image, with what was said by hand.
  * @chosen: it is to be restored.
  * @table: the live table; owned by the VMM or the restore.
- * @used: entries of the image that are not zero.
  * @touched: writing has begun.
- * @written: entries, from 0 on, that are what the image says.
+ * @loaded: what the table has of the image; in a dry run, what it would have.
  */
 struct target {
 	struct tce_geometry saved;
 	bool chosen;
 	struct tce_table *table;
-	uint64_t used;
 	bool touched;
-	uint64_t written;
+	struct tce_loaded loaded;
 };
 
 /**
@@ -272,17 +271,6 @@ static int apply_by_hand(struct target *target, const struct tce_geometry *by_ha
 	return TCE_OK;
 }
 
-static uint64_t count_used(const struct tce_extent *extent)
-{
-	uint64_t used = 0, i;
-
-	if (!extent->words)
-		return extent->count;
-	for (i = 0; i < extent->count; i++)
-		used += extent->words[i] != 0;
-	return used;
-}
-
 static int add_target(struct restore *restore, const struct tce_geometry *geometry,
 		      struct target **result, struct tce_error *err)
 {
@@ -309,6 +297,24 @@ static int add_target(struct restore *restore, const struct tce_geometry *geomet
 	return TCE_OK;
 }
 
+/* Read all of a table: for a dry run, or to see that a shorter table, said by hand, holds every entry. */
+static int check_entries(struct tce_reader *reader, struct target *target, struct tce_error *err)
+{
+	struct tce_extent extent;
+	int ret;
+
+	while ((ret = tce_next_extent(reader, &extent, err)) > 0) {
+		uint64_t used = extent.words ? tce_count_used(extent.words, extent.count) :
+					       extent.count;
+
+		target->loaded.used += used;
+		if (used && extent.first + extent.count > target->saved.entries)
+			return tce_set_error(err, TCE_ERR_RANGE, 0,
+					     "the image has entries past the end given with --entries");
+	}
+	return ret;
+}
+
 /* The first reading: is the image whole, and what is in it? */
 static int check_image(struct restore *restore, struct tce_error *err)
 {
@@ -316,7 +322,6 @@ static int check_image(struct restore *restore, struct tce_error *err)
 	struct tce_source source = input_source(restore->input);
 	struct tce_geometry geometry;
 	struct tce_reader *reader;
-	struct tce_extent extent;
 	char more;
 	int ret;
 
@@ -334,16 +339,10 @@ static int check_image(struct restore *restore, struct tce_error *err)
 				  geometry.liobn == options->liobn);
 		if (target->chosen)
 			ret = apply_by_hand(target, &options->by_hand, err);
-		while (!ret && (ret = tce_next_extent(reader, &extent, err)) > 0) {
-			uint64_t used = count_used(&extent);
-
-			target->used += used;
-			ret = 0;
-			/* A shorter table, said by hand, still has to hold every entry. */
-			if (used && extent.first + extent.count > target->saved.entries)
-				ret = tce_set_error(err, TCE_ERR_RANGE, 0,
-						    "the image has entries past the end given with --entries");
-		}
+		if (!ret && (options->dry_run || target->saved.entries < geometry.entries))
+			ret = check_entries(reader, target, err);
+		else if (!ret)
+			ret = tce_skip_table(reader, err);
 		if (ret < 0)
 			break;
 	}
@@ -489,7 +488,7 @@ static void print_plan(const struct restore *restore)
 			printf("LIOBN 0x%" PRIx64, target->saved.liobn);
 		else
 			printf("LIOBN unknown");
-		printf(": %" PRIu64 " of %" PRIu64 " entries %s ", target->used,
+		printf(": %" PRIu64 " of %" PRIu64 " entries %s ", target->loaded.used,
 		       target->saved.entries,
 		       restore->options->dry_run ? "would go into" : "restored into");
 		print_text(stdout, tce_table_geometry(target->table)->origin);
@@ -547,21 +546,29 @@ static int write_tables(struct restore *restore, struct tce_error *err)
 		struct tce_progress progress;
 
 		ret = tce_next_table(reader, &geometry, err);
-		if (ret <= 0 || geometry.entries < target->saved.entries) {
+		if (ret <= 0 || geometry.entries < target->saved.entries ||
+		    geometry.liobn != target->saved.liobn) {
 			if (ret >= 0)
 				ret = tce_set_error(err, TCE_ERR_CORRUPT, 0,
 						    "the image has changed while it was read");
 			break;
 		}
-		ret = 0;
-		if (!target->chosen)
+		if (!target->chosen) {
+			ret = tce_skip_table(reader, err);
 			continue;
+		}
 		target->touched = true;
 		progress = begin_meter(&meter, "LIOBN 0x%" PRIx64, target->saved.liobn);
-		ret = tce_load_table(target->table, reader, &target->written, &progress, err);
+		ret = tce_load_table(target->table, reader, &target->loaded, &progress, err);
 		end_meter(&meter);
 	}
+	/* Only at its end is an image known to be whole, also one that was overwritten meanwhile. */
+	if (!ret)
+		ret = tce_next_table(reader, &geometry, err);
 	tce_destroy_reader(reader);
+	if (ret > 0)
+		ret = tce_set_error(err, TCE_ERR_CORRUPT, 0,
+				    "the image has changed while it was read");
 	if (ret < 0)
 		name_error(err, restore->input->name);
 	return ret;
@@ -573,7 +580,6 @@ static int put_back(struct restore *restore, struct tce_error *err)
 	struct tce_source source = tce_fd_source(restore->scratch);
 	struct tce_geometry geometry;
 	struct tce_reader *reader;
-	uint64_t back;
 	size_t i;
 	int ret;
 
@@ -587,7 +593,7 @@ static int put_back(struct restore *restore, struct tce_error *err)
 			continue;
 		ret = tce_next_table(reader, &geometry, err);
 		if (ret > 0 && restore->targets[i].touched)
-			ret = tce_load_table(restore->targets[i].table, reader, &back, NULL, err);
+			ret = tce_load_table(restore->targets[i].table, reader, NULL, NULL, err);
 		else if (ret > 0)
 			ret = 0;
 	}
@@ -604,9 +610,9 @@ static void undo(struct restore *restore)
 	for (i = 0; i < restore->count; i++) {
 		const struct target *target = &restore->targets[i];
 
-		if (target->written)
+		if (target->loaded.written)
 			print_note("LIOBN 0x%" PRIx64 ": entries 0 to %" PRIu64
-				   " had been written", target->saved.liobn, target->written - 1);
+				   " had been written", target->saved.liobn, target->loaded.written - 1);
 		else if (target->touched)
 			print_note("LIOBN 0x%" PRIx64 ": no entry had been written",
 				   target->saved.liobn);

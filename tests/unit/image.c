@@ -378,6 +378,9 @@ static void runs_end_before_zeros(void **state)
 		words[i] = (40 - i) * 4096;
 	assert_int_equal(tce_measure_run(words, 64, &stride), 40);
 	assert_int_equal(stride, (uint64_t)-4096);
+	assert_int_equal(tce_count_used(words, 64), 63);
+	assert_int_equal(tce_count_used(words + 40, 1), 0);
+	assert_int_equal(tce_count_used(words, 0), 0);
 	assert_int_equal(tce_measure_run(words, 1, &stride), 1);
 	assert_int_equal(stride, 0);
 	for (i = 0; i < 64; i++)

@@ -44,7 +44,7 @@ static void save(struct tce_table *table, struct memory *memory)
 	tce_destroy_writer(writer);
 }
 
-static int load(struct tce_table *table, struct memory *memory, uint64_t *written,
+static int load(struct tce_table *table, struct memory *memory, struct tce_loaded *loaded,
 		struct tce_error *err)
 {
 	struct tce_source source = memory_source(memory);
@@ -54,7 +54,7 @@ static int load(struct tce_table *table, struct memory *memory, uint64_t *writte
 
 	assert_int_equal(tce_create_reader(&reader, &source, err), 0);
 	assert_int_equal(tce_next_table(reader, &geometry, err), 1);
-	ret = tce_load_table(table, reader, written, NULL, err);
+	ret = tce_load_table(table, reader, loaded, NULL, err);
 	if (!ret)
 		assert_int_equal(tce_next_table(reader, &geometry, err), 0);
 	tce_destroy_reader(reader);
@@ -65,9 +65,10 @@ static int load(struct tce_table *table, struct memory *memory, uint64_t *writte
 static void save_and_load_every_content(void **state)
 {
 	const uint64_t entries = 100003;
-	uint64_t *words = malloc(entries * 8), *back = malloc(entries * 8), written;
+	uint64_t *words = malloc(entries * 8), *back = malloc(entries * 8);
+	struct tce_loaded loaded;
 	struct tce_error err = TCE_ERROR_INIT;
-	size_t i, k;
+	size_t i, k, used;
 
 	assert_non_null(words);
 	assert_non_null(back);
@@ -83,8 +84,11 @@ static void save_and_load_every_content(void **state)
 		assert_int_equal(tce_write_words(to, 0, back, entries, NULL, &err), 0);
 
 		save(from, &memory);
-		assert_int_equal(load(to, &memory, &written, &err), 0);
-		assert_int_equal(written, entries);
+		assert_int_equal(load(to, &memory, &loaded, &err), 0);
+		assert_int_equal(loaded.written, entries);
+		for (k = 0, used = 0; k < entries; k++)
+			used += words[k] != 0;
+		assert_int_equal(loaded.used, used);
 		assert_int_equal(tce_read_words(to, 0, back, entries, &err), 0);
 		if (memcmp(words, back, entries * 8))
 			fail_msg("%s: came back different", contents[i].name);
