@@ -8,7 +8,8 @@
  * depends on its number; the guest adds the answers up and hands the sum over with the next
  * hcall, so a lost, doubled or made-up answer is found at once. DIR/count is how many there were,
  * DIR/failed says what went wrong. The VMM holds where DIR/hold tells it to: "before" it
- * answers an exit or "after", until the file is gone; DIR/held is there meanwhile.
+ * answers an exit or "after", "before 3" for part 3 of the vector accesses, until the file says
+ * something else or is gone; DIR/held is there meanwhile and says where.
  *
  * WHAT: order (the fds are in the wrong order, far apart), dup (every fd twice), child (a process
  * that inherited all fds and mappings), events (ioeventfds, a coalesced zone, a signal mask,
@@ -18,7 +19,9 @@
  * many states and irqfds; DIR/irqs is what KVM says of them, DIR/signal has the VMM signal the
  * second irqfd), log (the memory slot's dirty log is on: every page that the guest has written to
  * must be in it), orphans (irqfds whose controller is closed), vfio (a VFIO device in KVM),
- * container (a VFIO container), nested (the guest may have guests).
+ * container (a VFIO container), nested (the guest may have guests), vector (between two hcalls the
+ * guest also stores vectors to MMIO and loads them, which KVM does in parts), tm (the vCPU is in a
+ * suspended transaction; it does not run, for the emulator ends every transaction at its begin).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -43,6 +46,10 @@
 #define LIOBN		0x80000000UL
 #define ENTRIES		4096
 #define MSR		(1UL << 63 | 1UL << 12 | 1UL)	/* SF, ME, LE: real mode */
+#define MSR_VECTORS	(1UL << 25 | 1UL << 23 | 1UL << 13)	/* VMX, VSX, FP */
+#define MSR_SUSPENDED	(1UL << 33)
+#define BUFFER		0x3000UL	/* the guest's, for vectors */
+#define VECTORS		(MMIO + 0x40)
 
 struct vm {
 	int kvm, fd, vcpu, table;
@@ -50,7 +57,7 @@ struct vm {
 	struct kvm_run *run;
 	size_t run_size;
 	uint64_t *entries;	/* the table, mapped */
-	bool log;
+	bool log, vectors;
 	int xics, irqfd[2];
 };
 
@@ -92,13 +99,22 @@ static int check(int ret, const char *what)
 }
 
 /*
- * r31 counts, r30 is the sum, r29 the MMIO address or 0:
+ * r31 counts, r30 is the sum, r29 the MMIO address or 0, r28 that for vectors or 0, r27 a buffer:
  * for ever: r31 += 1; store to 64 KiB page r31 % 16; hcall 0xf010 (r31, r30) answers in r4,
- * r30 += r4; if r29: r30 += load
+ * r30 += r4; if r29: r30 += load; if r28: what parts[] says
  */
 extern const char guest_start[], guest_end[];
 asm(".pushsection .rodata\n"
     ".balign 4\n"
+    ".machine push\n"
+    ".machine power8\n"
+    ".macro add_buffer\n"
+    "	ld	6, 0(27)\n"
+    "	ld	7, 8(27)\n"
+    "	rotldi	7, 7, 1\n"		/* which is which matters */
+    "	add	30, 30, 6\n"
+    "	add	30, 30, 7\n"
+    ".endm\n"
     "guest_start:\n"
     "1:	addi	31, 31, 1\n"
     "	rlwinm	5, 31, 16, 12, 15\n"
@@ -110,7 +126,7 @@ asm(".pushsection .rodata\n"
     "	.long	0x44000022\n"		/* sc 1 */
     "	add	30, 30, 4\n"
     "	cmpdi	29, 0\n"
-    "	beq	1b\n"
+    "	beq	2f\n"
     "	lha	6, 0(29)\n"		/* 2 bytes, sign-extended */
     "	add	30, 30, 6\n"
     "	lwbrx	6, 0, 29\n"		/* 4 bytes, swapped */
@@ -118,23 +134,76 @@ asm(".pushsection .rodata\n"
     "	ldu	6, 8(29)\n"		/* changes its own address register */
     "	add	30, 30, 6\n"
     "	addi	29, 29, -8\n"
+    "2:	cmpdi	28, 0\n"
+    "	beq	1b\n"
+    "	std	31, 0(27)\n"
+    "	std	30, 8(27)\n"
+    "	lxvd2x	1, 0, 27\n"
+    "	stxvd2x	1, 0, 28\n"
+    "	lxvw4x	33, 0, 27\n"
+    "	stxvw4x	33, 0, 28\n"
+    "	lvx	3, 0, 27\n"
+    "	stvx	3, 0, 28\n"
+    "	li	6, 6\n"
+    "	stvehx	3, 6, 28\n"
+    "	lxvd2x	2, 0, 28\n"
+    "	stxvd2x	2, 0, 27\n"
+    "	add_buffer\n"
+    "	lxvw4x	34, 0, 28\n"
+    "	stxvw4x	34, 0, 27\n"
+    "	add_buffer\n"
+    "	lvx	4, 0, 28\n"
+    "	stvx	4, 0, 27\n"
+    "	add_buffer\n"
+    "	lxvdsx	35, 0, 28\n"
+    "	stxvd2x	35, 0, 27\n"
+    "	add_buffer\n"
+    "	lxsiwax	5, 0, 28\n"
+    "	stxsdx	5, 0, 27\n"
+    "	ld	6, 0(27)\n"
+    "	add	30, 30, 6\n"
     "	b	1b\n"
     "guest_end:\n"
+    ".purgem add_buffer\n"
+    ".machine pop\n"
     ".popsection\n");
 
+/* The parts in which the guest's vectors come, in this order. */
+static const struct part {
+	bool store;
+	uint8_t at, len;
+	enum { MORE, PAIR, SPLAT, SIGNED } then;	/* how the guest adds up what it has got */
+} parts[] = {
+#define STORE(at, len)		{ true, at, len, MORE }
+#define LOAD(at, len, then)	{ false, at, len, then }
+	STORE(0, 8), STORE(8, 8),					/* stxvd2x */
+	STORE(0, 4), STORE(4, 4), STORE(8, 4), STORE(12, 4),		/* stxvw4x */
+	STORE(0, 8), STORE(8, 8),					/* stvx */
+	STORE(6, 2),							/* stvehx */
+	LOAD(0, 8, MORE), LOAD(8, 8, PAIR),				/* lxvd2x */
+	LOAD(0, 4, MORE), LOAD(4, 4, MORE), LOAD(8, 4, MORE), LOAD(12, 4, PAIR), /* lxvw4x */
+	LOAD(0, 8, MORE), LOAD(8, 8, PAIR),				/* lvx */
+	LOAD(0, 8, SPLAT),						/* lxvdsx */
+	LOAD(0, 4, SIGNED),						/* lxsiwax */
+};
+
+#define PARTS	(sizeof(parts) / sizeof(parts[0]))
+
 static uint64_t sum, count;
+static unsigned int next_part = PARTS;	/* of this round's vectors */
 
 static uint64_t answer(uint64_t n, unsigned int part)
 {
 	return n * 0x9e3779b97f4a7c15UL + part;
 }
 
-/* Hold before or after an answer if DIR/hold says so. */
-static void hold(const char *when)
+/* Hold before or after an answer if DIR/hold says so: to any, or to this part of the vectors. */
+static void hold(const char *when, int part)
 {
-	char path[256], line[32] = "";
+	char path[256], line[32] = "", exactly[32];
 	FILE *file;
 
+	snprintf(exactly, sizeof(exactly), "%s %d", when, part);
 	in_dir(path, sizeof(path), "hold");
 	for (;;) {
 		file = fopen(path, "r");
@@ -144,9 +213,9 @@ static void hold(const char *when)
 			line[0] = '\0';
 		fclose(file);
 		line[strcspn(line, "\n")] = '\0';
-		if (strcmp(line, when))
+		if (strcmp(line, when) && strcmp(line, exactly))
 			break;
-		say("held", "%s\n", when);
+		say("held", "%s\n", line);
 		usleep(20000);
 	}
 	in_dir(path, sizeof(path), "held");
@@ -175,13 +244,47 @@ static void handle_load(struct kvm_run *run)
 	memcpy(run->mmio.data, &value, run->mmio.len);
 }
 
-static void handle_exit(struct kvm_run *run)
+/* Each part comes once, in order, and the stored vector is the guest's count and its sum. */
+static void handle_part(struct kvm_run *run)
 {
+	static uint64_t got[2];
+	const uint64_t stored[2] = { count, sum };
+	const struct part *part = &parts[next_part];
+	uint64_t value;
+
+	if (next_part >= PARTS || run->mmio.phys_addr != VECTORS + part->at ||
+	    run->mmio.len != part->len || !!run->mmio.is_write != part->store)
+		fail("vectors: %s of %u bytes at %#llx came for part %u\n",
+		     run->mmio.is_write ? "a store" : "a load", run->mmio.len,
+		     (unsigned long long)run->mmio.phys_addr, next_part);
+	if (part->store) {
+		if (memcmp(run->mmio.data, (const char *)stored + part->at, part->len))
+			fail("vectors: part %u stores something else\n", next_part);
+		next_part++;
+		return;
+	}
+	value = answer(count, 16 + next_part);
+	memcpy(run->mmio.data, &value, part->len);
+	memcpy((char *)got + part->at, &value, part->len);
+	if (part->then == SPLAT)
+		got[1] = got[0];
+	if (part->then == PAIR || part->then == SPLAT)
+		sum += got[0] + (got[1] << 1 | got[1] >> 63);
+	else if (part->then == SIGNED)
+		sum += (uint64_t)(int64_t)(int32_t)got[0];
+	next_part++;
+}
+
+static void handle_exit(struct vm *vm)
+{
+	struct kvm_run *run = vm->run;
 	/* not at each hcall: looking for the files is slow */
 	bool may_hold = run->exit_reason == KVM_EXIT_MMIO || !(count & 63) || count < 64;
+	bool is_part = run->exit_reason == KVM_EXIT_MMIO && run->mmio.phys_addr >= VECTORS;
+	int part = is_part ? (int)next_part : -1;
 
 	if (may_hold)
-		hold("before");
+		hold("before", part);
 	switch (run->exit_reason) {
 	case KVM_EXIT_PAPR_HCALL:
 		if (run->papr_hcall.nr != 0xf010 || run->papr_hcall.args[0] != count + 1 ||
@@ -192,13 +295,19 @@ static void handle_exit(struct kvm_run *run)
 			     (unsigned long long)count,
 			     (unsigned long long)run->papr_hcall.args[1],
 			     (unsigned long long)sum);
+		if (next_part != PARTS)
+			fail("vectors: only %u parts came\n", next_part);
+		next_part = vm->vectors ? 0 : PARTS;
 		count++;
 		run->papr_hcall.ret = 0;
 		run->papr_hcall.args[0] = answer(count, 0);
 		sum += answer(count, 0);
 		break;
 	case KVM_EXIT_MMIO:
-		handle_load(run);
+		if (is_part)
+			handle_part(run);
+		else
+			handle_load(run);
 		break;
 	case KVM_EXIT_INTR:
 		break;
@@ -206,7 +315,7 @@ static void handle_exit(struct kvm_run *run)
 		fail("exit reason %u\n", run->exit_reason);
 	}
 	if (may_hold)
-		hold("after");
+		hold("after", part);
 }
 
 /* Stores a few poison entries, and looks now and then whether all are there. */
@@ -270,11 +379,114 @@ static void start_guest(struct vm *vm)
 
 	check(ioctl(vm->vcpu, KVM_GET_REGS, &regs), "KVM_GET_REGS");
 	regs.pc = CODE;
-	regs.msr = MSR;
+	regs.msr = MSR | (vm->vectors ? MSR_VECTORS : 0);
+	regs.gpr[27] = BUFFER;
+	regs.gpr[28] = 0;
 	regs.gpr[29] = vm->radix ? MMIO : 0;
 	regs.gpr[30] = 0;
 	regs.gpr[31] = 0;
 	check(ioctl(vm->vcpu, KVM_SET_REGS, &regs), "KVM_SET_REGS");
+}
+
+/*
+ * A guest in real mode sees its memory through the entries that KVM puts into its hashed page
+ * table at the first KVM_RUN, in pages of the host's size. What is not there does not exist; so
+ * put in the MMIO page, where the hash of its address says, in a slot that KVM leaves free.
+ */
+static void map_mmio(struct vm *vm)
+{
+	struct kvm_get_htab_fd get = { .flags = KVM_GET_HTAB_WRITE };
+	const uint64_t vsid = 0x1ffffff, groups = (1UL << 18) / 128;
+	bool large = getpagesize() == 0x10000;
+	uint64_t hash = (MMIO / (uint64_t)getpagesize()) ^ vsid ^ vsid << 25;
+	struct {
+		struct kvm_get_htab_header header;
+		uint64_t words[2];
+	} entry = { .header = { .index = (uint32_t)(hash & (groups - 1)) * 8 + 6, .n_valid = 1 } };
+	uint64_t high = 1UL << 62 | vsid << 24 | MMIO >> 23 << 7, low = MMIO | 0x190;
+	int fd = check(ioctl(vm->fd, KVM_PPC_GET_HTAB_FD, &get), "KVM_PPC_GET_HTAB_FD");
+
+	/* bolted, valid, large; referenced, changed, coherent, 64 KiB */
+	entry.words[0] = __builtin_bswap64(high | 0x11 | (large ? 4 : 0));
+	entry.words[1] = __builtin_bswap64(low | (large ? 0x1000 : 0));
+	check((int)write(fd, &entry, sizeof(entry)), "an entry of the hashed page table");
+	close(fd);
+}
+
+/* Called when the guest has made its first hcall. */
+static void start_vectors(struct vm *vm)
+{
+	struct kvm_regs regs;
+
+	if (!vm->radix)
+		map_mmio(vm);
+	check(ioctl(vm->vcpu, KVM_GET_REGS, &regs), "KVM_GET_REGS");
+	regs.gpr[28] = VECTORS;
+	check(ioctl(vm->vcpu, KVM_SET_REGS, &regs), "KVM_SET_REGS");
+}
+
+/* TM_VSCR is not here: what sets it in 6.12 sets VSCR instead. */
+static const struct {
+	uint64_t id;
+	unsigned int n;
+} transaction[] = {
+	{ KVM_REG_PPC_TFHAR, 1 }, { KVM_REG_PPC_TFIAR, 1 }, { KVM_REG_PPC_TEXASR, 1 },
+	{ KVM_REG_PPC_TM_GPR0, 32 }, { KVM_REG_PPC_TM_VSR0, 64 }, { KVM_REG_PPC_TM_CR, 1 },
+	{ KVM_REG_PPC_TM_LR, 1 }, { KVM_REG_PPC_TM_CTR, 1 }, { KVM_REG_PPC_TM_FPSCR, 1 },
+	{ KVM_REG_PPC_TM_AMR, 1 }, { KVM_REG_PPC_TM_PPR, 1 }, { KVM_REG_PPC_TM_VRSAVE, 1 },
+	{ KVM_REG_PPC_TM_DSCR, 1 }, { KVM_REG_PPC_TM_TAR, 1 }, { KVM_REG_PPC_TM_XER, 1 },
+};
+
+/* Sets the registers of a transaction or says how many are as they were set. */
+static unsigned int each_of_transaction(struct vm *vm, bool set)
+{
+	unsigned int n = 0, i, at;
+
+	for (i = 0; i < sizeof(transaction) / sizeof(transaction[0]); i++)
+		for (at = 0; at < transaction[i].n; at++, n++) {
+			uint64_t id = transaction[i].id + at, value[2] = {}, now[2] = {};
+			bool wide = (id & KVM_REG_SIZE_MASK) == KVM_REG_SIZE_U128;
+			struct kvm_one_reg one = { .id = id, .addr = (uintptr_t)(set ? value : now) };
+
+			value[0] = answer(n + 1, 7);
+			if (wide)
+				value[1] = answer(n + 1, 11);
+			/* KVM has 32 bits of these */
+			if (id == KVM_REG_PPC_TM_CR || id == KVM_REG_PPC_TM_VRSAVE)
+				value[0] = (uint32_t)value[0];
+			check(ioctl(vm->vcpu, set ? KVM_SET_ONE_REG : KVM_GET_ONE_REG, &one),
+			      "a transaction's register");
+			if (!set && memcmp(value, now, sizeof(now)))
+				fail("register %#llx of the transaction is %#llx %#llx, not %#llx %#llx\n",
+				     (unsigned long long)id,
+				     (unsigned long long)now[0], (unsigned long long)now[1],
+				     (unsigned long long)value[0], (unsigned long long)value[1]);
+		}
+	return n;
+}
+
+/* The vCPU stays in a suspended transaction. */
+static void transact(struct vm *vm)
+{
+	struct kvm_regs regs;
+	unsigned long n = 0;
+	unsigned int checked;
+
+	if (ioctl(vm->fd, KVM_CHECK_EXTENSION, KVM_CAP_PPC_HTM) <= 0)
+		fail("KVM has no transactional memory here\n");
+	each_of_transaction(vm, true);
+	check(ioctl(vm->vcpu, KVM_GET_REGS, &regs), "KVM_GET_REGS");
+	regs.msr = MSR | MSR_SUSPENDED;
+	check(ioctl(vm->vcpu, KVM_SET_REGS, &regs), "KVM_SET_REGS");
+	for (;;) {
+		checked = each_of_transaction(vm, false);
+		check(ioctl(vm->vcpu, KVM_GET_REGS, &regs), "KVM_GET_REGS");
+		if (regs.msr != (MSR | MSR_SUSPENDED))
+			fail("MSR is %#llx\n", (unsigned long long)regs.msr);
+		say("tm", "%u registers and MSR[TS]\n", checked);
+		say("count", "%lu\n", ++n);
+		usleep(1000);
+	}
 }
 
 /* VM last and far away, the table first. */
@@ -429,7 +641,7 @@ int main(int argc, char **argv)
 	struct vm vm = {}, other = {};
 	struct kvm_create_device vfio = { .type = KVM_DEV_TYPE_VFIO };
 	struct kvm_enable_cap nested = { .cap = KVM_CAP_PPC_NESTED_HV, .args[0] = 1 };
-	bool stores = false;
+	bool stores = false, tm = false;
 	uint64_t *private;
 	int i;
 
@@ -468,6 +680,10 @@ int main(int argc, char **argv)
 			add_irqs(&vm);
 		} else if (!strcmp(argv[i], "log")) {
 			/* see above */
+		} else if (!strcmp(argv[i], "vector")) {
+			vm.vectors = true;
+		} else if (!strcmp(argv[i], "tm")) {
+			tm = true;
 		} else if (!strcmp(argv[i], "orphans")) {
 			add_irqs(&vm);
 			close(vm.xics);
@@ -490,11 +706,15 @@ int main(int argc, char **argv)
 		}
 	}
 	start_guest(&vm);
+	if (tm)
+		transact(&vm);
 	for (;;) {
 		if (ioctl(vm.vcpu, KVM_RUN, 0) && errno != EINTR && errno != EAGAIN)
 			fail("KVM_RUN: %s\n", strerror(errno));
+		if (vm.vectors && !count && vm.run->exit_reason == KVM_EXIT_PAPR_HCALL)
+			start_vectors(&vm);
 		if (vm.run->exit_reason != KVM_EXIT_INTR)
-			handle_exit(vm.run);
+			handle_exit(&vm);
 		if (vm.log && vm.run->exit_reason == KVM_EXIT_PAPR_HCALL && count && !(count & 15))
 			check_log(&vm);
 		if (vm.xics && (!(count & 63) || count < 64))
