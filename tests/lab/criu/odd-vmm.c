@@ -244,6 +244,29 @@ static void handle_load(struct kvm_run *run)
 	memcpy(run->mmio.data, &value, run->mmio.len);
 }
 
+/* As in KVM's struct kvm_vcpu_events, which not all headers have. */
+struct events {
+	uint64_t before[1];
+	uint8_t between[4];
+	uint16_t mmio_reg;
+	uint8_t after[58];
+};
+
+#define GET_EVENTS	_IOR(KVMIO, 0x9f, struct events)
+#define SET_EVENTS	_IOW(KVMIO, 0xa0, struct events)
+
+/* In the middle of a part: KVM takes back what it gives, but no register of another class. */
+static void check_events(int vcpu)
+{
+	struct events events;
+
+	check(ioctl(vcpu, GET_EVENTS, &events), "KVM_GET_VCPU_EVENTS");
+	check(ioctl(vcpu, SET_EVENTS, &events), "KVM_SET_VCPU_EVENTS with what KVM gave");
+	events.mmio_reg ^= 0x100;	/* VSX, or what a store is without */
+	if (!ioctl(vcpu, SET_EVENTS, &events) || errno != EINVAL)
+		fail("KVM takes register %#x for part %u\n", events.mmio_reg, next_part);
+}
+
 /* Each part comes once, in order, and the stored vector is the guest's count and its sum. */
 static void handle_part(struct kvm_run *run)
 {
@@ -304,10 +327,13 @@ static void handle_exit(struct vm *vm)
 		sum += answer(count, 0);
 		break;
 	case KVM_EXIT_MMIO:
-		if (is_part)
+		if (is_part) {
+			if (count == 1)
+				check_events(vm->vcpu);
 			handle_part(run);
-		else
+		} else {
 			handle_load(run);
+		}
 		break;
 	case KVM_EXIT_INTR:
 		break;
