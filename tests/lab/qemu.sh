@@ -7,16 +7,19 @@ DIR=${DIR:-/var/vm}
 QEMU=${QEMU:-qemu-system-ppc64}
 DISK_FORMAT=${DISK_FORMAT:-raw}
 MACHINE=pseries,kernel-irqchip=off,cap-htm=off,cap-cfpc=broken,cap-sbbc=broken,cap-ibs=broken,cap-ccf-assist=off
+# where the guest's HTTP server is, seen from outside
+SERVED_AT=${SERVED_AT:-127.0.0.1:8080}
 # What CRIU is to be told of a QEMU: that locks on its disks, a client of a unix socket and TCP
 # connections from outside are meant; the connections are closed by the restore.
 QEMU_OPTIONS="--file-locks --ext-unix-sk --tcp-close"
 
 # start_guest OPTION...: a QEMU with two disks, each behind another kind of TCE table, a NIC and two
-# consoles; its process ID is then $VMM. $APPEND goes to the guest's command line.
+# consoles; its process ID is then $VMM. $APPEND goes to the guest's command line, $NETDEV is
+# another network than QEMU's own.
 start_guest() {
 	mkdir -p "$DIR/tftp"
 	for _disk in "$DIR/disk0" "$DIR/disk1"; do [ -e "$_disk" ] || truncate -s 64M "$_disk"; done
-	dd if=/dev/urandom of="$DIR/tftp/data" bs=64k count=2 2>/dev/null
+	[ -e "$DIR/tftp/data" ] || dd if=/dev/urandom of="$DIR/tftp/data" bs=64k count=2 2>/dev/null
 	sha256sum <"$DIR/tftp/data" >"$DIR/tftp/sum"
 	# far from what another boot of the host has in use
 	_last=$(cat /proc/sys/kernel/ns_last_pid)
@@ -29,7 +32,7 @@ start_guest() {
 		-drive "file=$DIR/disk0,if=none,id=d0,format=$DISK_FORMAT" -device scsi-hd,bus=scsi0.0,drive=d0 \
 		-device spapr-vscsi,id=scsi1 \
 		-drive "file=$DIR/disk1,if=none,id=d1,format=$DISK_FORMAT,throttling.iops-total=400" -device scsi-hd,bus=scsi1.0,drive=d1 \
-		-netdev "user,id=n0,tftp=$DIR/tftp,hostfwd=tcp:127.0.0.1:8080-:80" \
+		-netdev "${NETDEV:-user,id=n0,tftp=$DIR/tftp,hostfwd=tcp:127.0.0.1:8080-:80}" \
 		-device virtio-net-pci,netdev=n0,iommu_platform=on,disable-legacy=on,romfile= \
 		"$@" </dev/null >"$DIR/qemu.log" 2>&1 &
 	VMM=$!
@@ -93,7 +96,7 @@ serial_answers() { talk serial "hello $1" "guest: heard hello $1"; }
 
 # serves: what the guest got over its NIC comes back through the forwarded port
 serves() {
-	busybox wget -q -T 60 -O /tmp/served http://127.0.0.1:8080/data && cmp /tmp/served "$DIR/tftp/data"
+	busybox wget -q -T 60 -O /tmp/served "http://$SERVED_AT/data" && cmp /tmp/served "$DIR/tftp/data"
 }
 
 # dump_qemu IMAGES OPTION...
