@@ -19,9 +19,10 @@
  * many states and irqfds; DIR/irqs is what KVM says of them, DIR/signal has the VMM signal the
  * second irqfd), log (the memory slot's dirty log is on: every page that the guest has written to
  * must be in it), orphans (irqfds whose controller is closed), vfio (a VFIO device in KVM),
- * container (a VFIO container), nested (the guest may have guests), vector (between two hcalls the
- * guest also stores vectors to MMIO and loads them, which KVM does in parts), tm (the vCPU is in a
- * suspended transaction; it does not run, for the emulator ends every transaction at its begin).
+ * container (a VFIO container), userfault (a userfaultfd), nested (the guest may have guests),
+ * vector (between two hcalls the guest also stores vectors to MMIO and loads them, which KVM does in
+ * parts), tm (the vCPU is in a suspended transaction; it does not run, for the emulator ends every
+ * transaction at its begin).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -35,6 +36,7 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -716,6 +718,8 @@ int main(int argc, char **argv)
 			vm.xics = 0;
 		} else if (!strcmp(argv[i], "container")) {
 			check(open("/dev/vfio/vfio", O_RDWR), "/dev/vfio/vfio");
+		} else if (!strcmp(argv[i], "userfault")) {
+			check((int)syscall(SYS_userfaultfd, 0), "userfaultfd");
 		} else if (!strcmp(argv[i], "nested")) {
 			check(ioctl(vm.fd, KVM_ENABLE_CAP, &nested), "nested guests");
 		} else if (!strcmp(argv[i], "vfio")) {
