@@ -102,10 +102,9 @@ static void pass(struct side *side, uint64_t index, uint64_t count)
 
 static void print_place(const struct tce_geometry *geometry)
 {
-	if (geometry->known & TCE_KNOWN_LIOBN)
-		printf("LIOBN 0x%" PRIx64 ": ", geometry->liobn);
-	else
-		printf("LIOBN unknown: ");
+	char name[TABLE_NAME_SIZE];
+
+	printf("%s: ", format_table(geometry, name));
 }
 
 static void print_difference(const struct tce_geometry *geometry, uint64_t index, uint64_t a,

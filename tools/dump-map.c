@@ -57,13 +57,10 @@ static void print_map(const struct tce_geometry *geometry, const struct map *map
 	const bool has_ioba = (geometry->known & (TCE_KNOWN_BUS_OFFSET | TCE_KNOWN_PAGE_SHIFT)) ==
 			      (TCE_KNOWN_BUS_OFFSET | TCE_KNOWN_PAGE_SHIFT);
 	uint64_t cell, cells = (entries + map->per_cell - 1) / map->per_cell;
+	char name[TABLE_NAME_SIZE];
 
-	if (geometry->known & TCE_KNOWN_LIOBN)
-		printf("LIOBN 0x%" PRIx64, geometry->liobn);
-	else
-		printf("LIOBN unknown");
-	printf(": %" PRIu64 " of %" PRIu64 " entries used; a cell is %" PRIu64 " entries, a row from %s\n",
-	       totals->used, entries, map->per_cell, has_ioba ? "IOBA" : "index");
+	printf("%s: %" PRIu64 " of %" PRIu64 " entries used; a cell is %" PRIu64 " entries, a row from %s\n",
+	       format_table(geometry, name), totals->used, entries, map->per_cell, has_ioba ? "IOBA" : "index");
 	for (cell = 0; cell < cells; cell++) {
 		uint64_t first = cell * map->per_cell;
 		uint64_t all = entries - first < map->per_cell ? entries - first : map->per_cell;

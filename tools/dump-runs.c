@@ -137,7 +137,7 @@ int walk_runs(struct source *source, const struct tce_geometry *geometry,
 	struct meter meter;
 	int ret;
 
-	progress = begin_meter(&meter, "LIOBN 0x%llx", (unsigned long long)geometry->liobn);
+	progress = begin_meter(&meter, geometry);
 	while ((ret = source->ops->next_extent(source, &extent, err)) > 0) {
 		if (extent.words)
 			add_words(&walk, extent.first, extent.words, extent.count);

@@ -32,12 +32,9 @@ static void print_size(uint64_t bytes)
 static void print_header(struct source *source, const struct tce_geometry *geometry)
 {
 	struct tce_table_stats stats;
+	char name[TABLE_NAME_SIZE];
 
-	if (geometry->known & TCE_KNOWN_LIOBN)
-		printf("LIOBN 0x%" PRIx64 "\n", geometry->liobn);
-	else
-		printf("LIOBN unknown\n");
-
+	printf("%s\n", format_table(geometry, name));
 	if (geometry->origin[0]) {
 		printf("  from      ");
 		print_text(stdout, geometry->origin);

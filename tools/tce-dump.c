@@ -264,7 +264,7 @@ static int save_table(struct source *source, const struct tce_geometry *geometry
 	struct meter meter;
 	int ret;
 
-	progress = begin_meter(&meter, "LIOBN 0x%llx", (unsigned long long)geometry->liobn);
+	progress = begin_meter(&meter, geometry);
 	ret = tce_begin_table(writer, geometry, err);
 	if (ret < 0)
 		goto out_end;

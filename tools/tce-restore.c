@@ -477,6 +477,7 @@ static int find_targets(struct restore *restore, struct tce_error *err)
 
 static void print_plan(const struct restore *restore)
 {
+	char name[TABLE_NAME_SIZE];
 	size_t i;
 
 	for (i = 0; i < restore->count; i++) {
@@ -484,11 +485,8 @@ static void print_plan(const struct restore *restore)
 
 		if (!target->chosen)
 			continue;
-		if (target->saved.known & TCE_KNOWN_LIOBN)
-			printf("LIOBN 0x%" PRIx64, target->saved.liobn);
-		else
-			printf("LIOBN unknown");
-		printf(": %" PRIu64 " of %" PRIu64 " entries %s ", target->loaded.used,
+		printf("%s: %" PRIu64 " of %" PRIu64 " entries %s ",
+		       format_table(&target->saved, name), target->loaded.used,
 		       target->saved.entries,
 		       restore->options->dry_run ? "would go into" : "restored into");
 		print_text(stdout, tce_table_geometry(target->table)->origin);
@@ -558,7 +556,7 @@ static int write_tables(struct restore *restore, struct tce_error *err)
 			continue;
 		}
 		target->touched = true;
-		progress = begin_meter(&meter, "LIOBN 0x%" PRIx64, target->saved.liobn);
+		progress = begin_meter(&meter, &target->saved);
 		ret = tce_load_table(target->table, reader, &target->loaded, &progress, err);
 		end_meter(&meter);
 	}
@@ -605,17 +603,20 @@ static int put_back(struct restore *restore, struct tce_error *err)
 static void undo(struct restore *restore)
 {
 	struct tce_error err = TCE_ERROR_INIT;
+	char name[TABLE_NAME_SIZE];
 	size_t i;
 
 	for (i = 0; i < restore->count; i++) {
 		const struct target *target = &restore->targets[i];
 
+		if (!target->touched)
+			continue;
+		format_table(&target->saved, name);
 		if (target->loaded.written)
-			print_note("LIOBN 0x%" PRIx64 ": entries 0 to %" PRIu64
-				   " had been written", target->saved.liobn, target->loaded.written - 1);
-		else if (target->touched)
-			print_note("LIOBN 0x%" PRIx64 ": no entry had been written",
-				   target->saved.liobn);
+			print_note("%s: entries 0 to %" PRIu64 " had been written", name,
+				   target->loaded.written - 1);
+		else
+			print_note("%s: no entry had been written", name);
 	}
 	if (put_back(restore, &err) < 0) {
 		print_error(&err);

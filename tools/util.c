@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,6 +70,15 @@ void print_text(FILE *out, const char *text)
 {
 	for (; *text; text++)
 		fputc((unsigned char)*text < ' ' || *text == 0x7f ? '?' : *text, out);
+}
+
+const char *format_table(const struct tce_geometry *geometry, char *buf)
+{
+	if (geometry->known & TCE_KNOWN_LIOBN)
+		snprintf(buf, TABLE_NAME_SIZE, "LIOBN 0x%" PRIx64, geometry->liobn);
+	else
+		snprintf(buf, TABLE_NAME_SIZE, "LIOBN unknown");
+	return buf;
 }
 
 int finish_output(int code)
@@ -273,13 +283,9 @@ static void step_meter(void *ctx, uint64_t done, uint64_t total)
 		100.0 * (double)done / (double)total);
 }
 
-struct tce_progress begin_meter(struct meter *meter, const char *format, ...)
+struct tce_progress begin_meter(struct meter *meter, const struct tce_geometry *geometry)
 {
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(meter->what, sizeof(meter->what), format, args);
-	va_end(args);
+	format_table(geometry, meter->what);
 	clock_gettime(CLOCK_MONOTONIC, &meter->began);
 	meter->shown = (struct timespec){ 0 };
 	return (struct tce_progress){

@@ -69,6 +69,18 @@ bool parse_number(const char *text, uint64_t max, uint64_t *value);
  */
 void print_text(FILE *out, const char *text);
 
+/* "LIOBN 0x", 16 digits, NUL */
+#define TABLE_NAME_SIZE	25
+
+/**
+ * format_table() - a table's name for people: its LIOBN, which may be unknown
+ * @geometry: header of the table.
+ * @buf: %TABLE_NAME_SIZE bytes.
+ *
+ * Return: @buf.
+ */
+const char *format_table(const struct tce_geometry *geometry, char *buf);
+
 /**
  * finish_output() - see that what was printed has arrived
  * @code: exit code so far.
@@ -162,12 +174,12 @@ void close_input(struct input *input);
 
 /**
  * struct meter - progress of a long job, shown when stderr is a terminal
- * @what: what is being done, for example "LIOBN 0x80000000".
+ * @what: the table that is read or written.
  * @began: when.
  * @shown: when a line was shown last; 0 seconds before the first.
  */
 struct meter {
-	char what[64];
+	char what[TABLE_NAME_SIZE];
 	struct timespec began;
 	struct timespec shown;
 };
@@ -175,12 +187,11 @@ struct meter {
 /**
  * begin_meter() - start to measure progress
  * @meter: filled in.
- * @format: what is being done, as for printf().
+ * @geometry: header of the table that is read or written.
  *
  * Return: what to hand to libtce.
  */
-struct tce_progress begin_meter(struct meter *meter, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
+struct tce_progress begin_meter(struct meter *meter, const struct tce_geometry *geometry);
 
 /**
  * end_meter() - wipe the line, if one was shown
