@@ -5,14 +5,18 @@
  * The image is read twice: the first time to see that it is not torn and that every table of it has a
  * table to go to, with the same geometry. That is a matter of its records; words are verified when they
  * are read, once, to be written. Before the first of them is, what the live tables hold is saved to a
- * scratch image; when some are damaged, or the kernel refuses an entry, that is put back.
+ * scratch image; when some are damaged, or the kernel refuses an entry, that is put back. A second
+ * process, the guard, does so when the first one is killed.
  */
+#include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "util.h"
@@ -64,6 +68,8 @@ struct target {
  * @targets: tables of the image, in its order.
  * @count: how many.
  * @scratch: what the live tables held, as an image.
+ * @guard: the process that watches over the writing.
+ * @to_guard: socket to it.
  */
 struct restore {
 	const struct options *options;
@@ -73,7 +79,12 @@ struct restore {
 	struct target *targets;
 	size_t count;
 	int scratch;
+	pid_t guard;
+	int to_guard;
 };
+
+/* What the guard is told beside the number of each target of which the writing begins. */
+#define GUARD_DISMISSED	UINT32_MAX
 
 enum {
 	OPT_PID = 256,
@@ -524,6 +535,12 @@ static int save_old(struct restore *restore, struct tce_error *err)
 	return ret;
 }
 
+static void tell_guard(const struct restore *restore, uint32_t what)
+{
+	/* Without a guard, there is nobody to undo a kill, and nothing else is different. */
+	send(restore->to_guard, &what, sizeof(what), MSG_NOSIGNAL);
+}
+
 /* The second reading: write. */
 static int write_tables(struct restore *restore, struct tce_error *err)
 {
@@ -556,6 +573,7 @@ static int write_tables(struct restore *restore, struct tce_error *err)
 			continue;
 		}
 		target->touched = true;
+		tell_guard(restore, (uint32_t)i);
 		progress = begin_meter(&meter, &target->saved);
 		ret = tce_load_table(target->table, reader, &target->loaded, &progress, err);
 		end_meter(&meter);
@@ -599,10 +617,22 @@ static int put_back(struct restore *restore, struct tce_error *err)
 	return ret;
 }
 
-/* Say what had been written before the failure, and what has become of it. */
 static void undo(struct restore *restore)
 {
 	struct tce_error err = TCE_ERROR_INIT;
+
+	if (put_back(restore, &err) < 0) {
+		print_error(&err);
+		print_note("NOT undone: the tables named above are neither what they were nor what "
+			   "the image says");
+	} else {
+		print_note("undone: every table is as it was before");
+	}
+}
+
+/* Say what had been written before the failure. */
+static void print_written(const struct restore *restore)
+{
 	char name[TABLE_NAME_SIZE];
 	size_t i;
 
@@ -618,13 +648,58 @@ static void undo(struct restore *restore)
 		else
 			print_note("%s: no entry had been written", name);
 	}
-	if (put_back(restore, &err) < 0) {
-		print_error(&err);
-		print_note("NOT undone: the tables named above are neither what they were nor what "
-			   "the image says");
-	} else {
-		print_note("undone: every table is as it was before");
+}
+
+/* The guard: undo what the process at the other end of the socket leaves when it is killed. */
+static void guard_tables(struct restore *restore, int socket)
+{
+	const pid_t writer = getppid();
+	char name[TABLE_NAME_SIZE];
+	uint32_t what;
+	size_t i;
+
+	while (recv(socket, &what, sizeof(what), 0) == sizeof(what)) {
+		if (what == GUARD_DISMISSED)
+			return;
+		restore->targets[what].touched = true;
 	}
+	print_note("process %d was killed in the middle", (int)writer);
+	for (i = 0; i < restore->count; i++) {
+		if (restore->targets[i].touched)
+			print_note("%s: some or all entries had been written",
+				   format_table(&restore->targets[i].saved, name));
+	}
+	undo(restore);
+}
+
+static int start_guard(struct restore *restore, struct tce_error *err)
+{
+	int sockets[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) < 0)
+		return tce_set_error(err, TCE_ERR_IO, errno, "no socket to a second process");
+	restore->guard = fork();
+	if (restore->guard < 0) {
+		tce_set_error(err, TCE_ERR_IO, errno, "no second process to undo in");
+		close(sockets[0]);
+		close(sockets[1]);
+		return err->code;
+	}
+	if (!restore->guard) {
+		close(sockets[0]);
+		guard_tables(restore, sockets[1]);
+		_exit(EXIT_DONE);
+	}
+	close(sockets[1]);
+	restore->to_guard = sockets[0];
+	return TCE_OK;
+}
+
+static void dismiss_guard(struct restore *restore)
+{
+	tell_guard(restore, GUARD_DISMISSED);
+	close(restore->to_guard);
+	waitpid(restore->guard, NULL, 0);
 }
 
 /* Write all tables or none. Prints what fails. */
@@ -639,14 +714,22 @@ static int restore_tables(struct restore *restore, struct tce_error *err)
 		return ret;
 	}
 
-	/* Nothing but SIGKILL comes between the first word and the last, or the undoing. */
+	/* Nothing but SIGKILL comes between the first word and the last, or the undoing; see the guard. */
 	sigfillset(&blocked);
 	sigprocmask(SIG_BLOCK, &blocked, &old);
+	ret = start_guard(restore, err);
+	if (ret < 0) {
+		print_error(err);
+		goto out_unblock;
+	}
 	ret = write_tables(restore, err);
 	if (ret < 0) {
 		print_error(err);
+		print_written(restore);
 		undo(restore);
 	}
+	dismiss_guard(restore);
+out_unblock:
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	return ret;
 }
