@@ -117,3 +117,9 @@ kernel_source() {
 	) 8>"$CACHE/source.lock" >&2
 	printf '%s\n' "$src"
 }
+
+# use_ccache: the cache that all builds of kernels share. What a file includes is taken from the compiler's own
+# list (DEPEND), so no preprocessor runs twice.
+use_ccache() {
+	export CCACHE_DIR=$CACHE/ccache CCACHE_MAXSIZE=2G CCACHE_BASEDIR=$CACHE CCACHE_NOHASHDIR=1 CCACHE_DEPEND=1
+}
