@@ -16,6 +16,8 @@ import vm
 DUMP = os.path.abspath(sys.argv[1])
 NOBODY = 65534
 DISKS = 2
+# as a save file's header has them
+PACKINGS = {"gzip": 1, "xz": 3}
 
 DOMAIN = """<domain type='qemu'>
   <name>tce</name>
@@ -131,8 +133,9 @@ def save_packed(machines, plain, saved, packing):
     libvirt.tell("restore %s --paused" % plain)
     libvirt.finish("save tce " + saved)
     with open(saved, "rb") as f:
-        if f.read(12) != b"LibvirtQemud":
-            return "not a save file\n" + libvirt.log()
+        head = f.read(32)
+    if head[:12] != b"LibvirtQemud" or int.from_bytes(head[28:], sys.byteorder) != PACKINGS[packing]:
+        return "not a save file packed with %s\n%s" % (packing, libvirt.log())
     code, text = dump("--diff", plain, saved)
     return None if not code and "no difference in " in text else text
 
