@@ -47,14 +47,14 @@ dump() {
 	_pid=$1 _img=$2
 	shift 2
 	mkdir -p "$_img"
-	criu dump -t "$_pid" -D "$_img" -o dump.log -v4 -L /opt/tce/criu "$@" 2>/dev/null
+	criu dump -t "$_pid" -D "$_img" -o dump.log -v4 -L /opt/tce/lib/criu "$@" 2>/dev/null
 }
 
 # restore IMAGES ARGS...: in the background, as criu does it with -d
 restore() {
 	_img=$1
 	shift
-	criu restore -d -D "$_img" -o restore.log -v4 -L /opt/tce/criu "$@" 2>/dev/null
+	criu restore -d -D "$_img" -o restore.log -v4 -L /opt/tce/lib/criu "$@" 2>/dev/null
 }
 
 # errors LOG: what went wrong, for people
