@@ -5,7 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "dump.h"
+#include "dump/dump.h"
 
 /* Without --all, a table that is nothing but short runs does not scroll away the rest. */
 #define LINES_MAX	32
@@ -48,8 +48,7 @@ static void print_header(struct source *source, const struct tce_geometry *geome
 		printf("size unknown\n");
 	}
 	printf("  window    ");
-	if ((geometry->known & (TCE_KNOWN_BUS_OFFSET | TCE_KNOWN_PAGE_SHIFT)) ==
-	    (TCE_KNOWN_BUS_OFFSET | TCE_KNOWN_PAGE_SHIFT)) {
+	if (knows_ioba(geometry)) {
 		printf("0x%" PRIx64 "-0x%" PRIx64 " (", geometry->bus_offset,
 		       tce_ioba(geometry, geometry->entries) - 1);
 		print_size(geometry->entries << geometry->page_shift);
@@ -72,8 +71,7 @@ static void print_run(void *ctx, const struct run *run)
 {
 	struct text *text = ctx;
 	const struct tce_geometry *geometry = text->geometry;
-	const bool has_ioba = (geometry->known & (TCE_KNOWN_BUS_OFFSET | TCE_KNOWN_PAGE_SHIFT)) ==
-			      (TCE_KNOWN_BUS_OFFSET | TCE_KNOWN_PAGE_SHIFT);
+	const bool has_ioba = knows_ioba(geometry);
 	char stride[24] = "";
 
 	if (text->lines++ >= text->lines_max)
@@ -108,7 +106,7 @@ static void print_totals(const struct text *text, const struct totals *totals)
 	printf("\n");
 }
 
-int view_text(struct source *source, const struct choice *choice, struct tce_error *err)
+int view_text(struct source *source, const struct choice *choice, bool *no, struct tce_error *err)
 {
 	struct tce_geometry geometry;
 	int tables = 0, ret;

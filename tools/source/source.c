@@ -4,19 +4,18 @@
  */
 #include <sys/stat.h>
 
-#include "source.h"
+#include "source/source.h"
 
 /* Enough for every kind to know its own. */
 #define HEAD_SIZE	4096
 
-/* @rewinds_input: to rewind the source, it reads the input again; so a pipe has to be kept. */
 static const struct {
-	bool rewinds_input;
 	bool (*is_it)(const uint8_t *head, size_t len);
-	int (*open)(struct source **source, struct input *input, struct tce_error *err);
+	int (*open)(struct source **source, struct input *input, bool again,
+		    struct tce_error *err);
 } file_kinds[] = {
-	{ true, is_image, open_image_source },
-	{ false, is_stream, open_stream_source },
+	{ is_image, open_image_source },
+	{ is_stream, open_stream_source },
 };
 
 int open_source(struct source **source, const char *name, bool again, struct tce_error *err)
@@ -38,16 +37,8 @@ int open_source(struct source **source, const char *name, bool again, struct tce
 		return TCE_ERR_IO;
 	}
 	for (i = 0; i < ARRAY_SIZE(file_kinds); i++) {
-		if (!file_kinds[i].is_it(head, len))
-			continue;
-		if (again && file_kinds[i].rewinds_input) {
-			ret = keep_input(input, err);
-			if (ret < 0) {
-				close_input(input);
-				return ret;
-			}
-		}
-		return file_kinds[i].open(source, input, err);
+		if (file_kinds[i].is_it(head, len))
+			return file_kinds[i].open(source, input, again, err);
 	}
 	ret = tce_set_error(err, TCE_ERR_NOT_IMAGE, 0,
 			    len ? "not a TCE image" : "the file is empty");

@@ -6,8 +6,8 @@
 #ifndef TCE_TOOLS_STREAM_TABLES_H
 #define TCE_TOOLS_STREAM_TABLES_H
 
+#include "input.h"
 #include "tce-stream.h"
-#include "util.h"
 
 /**
  * struct stream_tables - tables found in a stream
@@ -71,7 +71,7 @@ int export_stream_tables(struct stream_tables *tables, const char *folder, struc
 
 /**
  * close_stream_tables() - free what was kept
- * @tables: from open_stream_tables(), or all zeros.
+ * @tables: from open_stream_tables(), or all zeros but for an @fd of -1.
  */
 void close_stream_tables(struct stream_tables *tables);
 

@@ -7,7 +7,7 @@
 #include <langinfo.h>
 #include <string.h>
 
-#include "dump.h"
+#include "dump/dump.h"
 
 #define COLUMNS		64
 #define ROWS_MAX	16
@@ -54,8 +54,7 @@ static void print_map(const struct tce_geometry *geometry, const struct map *map
 		      const struct totals *totals)
 {
 	const uint64_t entries = geometry->entries;
-	const bool has_ioba = (geometry->known & (TCE_KNOWN_BUS_OFFSET | TCE_KNOWN_PAGE_SHIFT)) ==
-			      (TCE_KNOWN_BUS_OFFSET | TCE_KNOWN_PAGE_SHIFT);
+	const bool has_ioba = knows_ioba(geometry);
 	uint64_t cell, cells = (entries + map->per_cell - 1) / map->per_cell;
 	char name[TABLE_NAME_SIZE];
 
@@ -73,7 +72,7 @@ static void print_map(const struct tce_geometry *geometry, const struct map *map
 	}
 }
 
-int view_map(struct source *source, const struct choice *choice, struct tce_error *err)
+int view_map(struct source *source, const struct choice *choice, bool *no, struct tce_error *err)
 {
 	struct tce_geometry geometry;
 	struct totals totals;

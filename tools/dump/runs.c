@@ -4,7 +4,8 @@
  */
 #include <string.h>
 
-#include "dump.h"
+#include "dump/dump.h"
+#include "meter.h"
 
 /**
  * struct walk - a walk over a table

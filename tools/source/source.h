@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Where tce-dump gets tables from: one interface, one file source-*.c for each kind. A kind that
+ * Where tce-dump gets tables from: one interface, one file of this folder for each kind. A kind that
  * is a file says by its first bytes that it is meant; source.c asks each of them.
  */
 #ifndef TCE_TOOLS_SOURCE_H
@@ -8,8 +8,8 @@
 
 #include <sys/types.h>
 
+#include "input.h"
 #include "tce.h"
-#include "util.h"
 
 struct source;
 
@@ -75,19 +75,21 @@ int open_source(struct source **source, const char *name, bool again, struct tce
  */
 void close_source(struct source *source);
 
-/* source-live.c: a running VMM, or a table fd that was inherited. */
+/* live.c: a running VMM, or a table fd that was inherited. */
 int open_live_source(struct source **source, const struct live_choice *choice,
 		     struct tce_error *err);
 
-/* source-image.c: a TCE image. The source takes the input over, also when it fails. */
+/* image.c: a TCE image. The source takes the input over, also when it fails. */
 bool is_image(const uint8_t *head, size_t len);
-int open_image_source(struct source **source, struct input *input, struct tce_error *err);
+int open_image_source(struct source **source, struct input *input, bool again,
+		      struct tce_error *err);
 
-/* source-stream.c: a migration stream, or a libvirt save file. Takes the input over as well. */
+/* stream.c: a migration stream, or a libvirt save file. Takes the input over as well. */
 bool is_stream(const uint8_t *head, size_t len);
-int open_stream_source(struct source **source, struct input *input, struct tce_error *err);
+int open_stream_source(struct source **source, struct input *input, bool again,
+		       struct tce_error *err);
 
-/* source-criu.c: a CRIU image folder. */
+/* criu.c: a CRIU image folder; its tables are TCE images. */
 int open_criu_source(struct source **source, const char *folder, bool again,
 		     struct tce_error *err);
 

@@ -5,10 +5,11 @@
  */
 #include <dirent.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "source.h"
+#include "source/source.h"
 
 struct table_file {
 	uint64_t vm, liobn;
@@ -50,7 +51,7 @@ static int add_file(struct criu_source *criu, const char *folder, const char *na
 	if (files)
 		criu->files = files;
 	if (!files || asprintf(&file.path, "%s/%s", folder, name) < 0)
-		return tce_set_error(err, TCE_ERR_NOMEM, 0, "no memory for the folder's list");
+		return no_memory(err, "the folder's list");
 	files[criu->count++] = file;
 	return TCE_OK;
 }
@@ -88,6 +89,18 @@ static int list_folder(struct criu_source *criu, const char *folder, struct tce_
 	return ret;
 }
 
+static int open_table(struct criu_source *criu, const char *path, struct tce_error *err)
+{
+	struct input *input;
+	int ret = open_input(&input, path, err);
+
+	if (!ret)
+		ret = open_image_source(&criu->image, input, criu->again, err);
+	if (ret < 0)
+		criu->image = NULL;
+	return ret;
+}
+
 static int criu_next_table(struct source *source, struct tce_geometry *geometry,
 			   struct tce_error *err)
 {
@@ -105,17 +118,15 @@ static int criu_next_table(struct source *source, struct tce_geometry *geometry,
 		}
 		if (criu->next == criu->count)
 			return 0;
-		ret = open_source(&criu->image, criu->files[criu->next++].path, criu->again, err);
-		if (ret < 0) {
-			criu->image = NULL;
+		ret = open_table(criu, criu->files[criu->next++].path, err);
+		if (ret < 0)
 			return ret;
-		}
 	}
 	file = &criu->files[criu->next - 1];
 	if (ret > 0 && geometry->liobn != file->liobn) {
 		ret = tce_set_error(err, TCE_ERR_GEOMETRY, 0,
-				    "the image is of LIOBN %#llx, and its name says another one",
-				    (unsigned long long)geometry->liobn);
+				    "the image is of LIOBN 0x%" PRIx64 ", and its name says another one",
+				    geometry->liobn);
 		name_error(err, file->path);
 	}
 	return ret;
@@ -165,7 +176,7 @@ int open_criu_source(struct source **source, const char *folder, bool again,
 	int ret;
 
 	if (!criu)
-		return tce_set_error(err, TCE_ERR_NOMEM, 0, "no memory for a folder");
+		return no_memory(err, "a folder");
 	criu->base.ops = &criu_ops;
 	criu->again = again;
 	snprintf(criu->base.name, sizeof(criu->base.name), "%s", folder);

@@ -3,11 +3,13 @@
  * The tables of a migration stream, kept until the stream has been seen whole.
  */
 #include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "stream-tables.h"
+#include "source/stream-tables.h"
 
 /* Far beyond any machine; a stream is not trusted to have fewer. */
 #define TABLES_MAX	65536
@@ -29,7 +31,7 @@ static int keep_begin(void *ctx, const struct tce_stream_table *table, struct tc
 		room = tables->room ? 2 * tables->room : 16;
 		more = realloc(tables->list, room * sizeof(*more));
 		if (!more)
-			return tce_set_error(err, TCE_ERR_NOMEM, ENOMEM, "list of tables");
+			return no_memory(err, "a list of tables");
 		tables->list = more;
 		tables->room = room;
 	}
@@ -137,72 +139,72 @@ static int export_table(const struct tce_geometry *geometry, struct tce_reader *
 	struct tce_cursor cursor;
 	struct tce_sink sink;
 	size_t count;
-	int r;
+	int ret;
 
 	words = malloc(TCE_BLOCK_MAX * sizeof(*words));
 	if (!words)
-		return tce_set_error(err, TCE_ERR_NOMEM, ENOMEM, "export");
-	r = tce_create_file(&file, path, err);
-	if (r)
+		return no_memory(err, "a block of entries");
+	ret = tce_create_file(&file, path, err);
+	if (ret)
 		goto out;
 	sink = tce_file_sink(file);
-	r = tce_create_writer(&writer, &sink, program, err);
-	if (!r)
-		r = tce_begin_table(writer, geometry, err);
+	ret = tce_create_writer(&writer, &sink, program, err);
+	if (!ret)
+		ret = tce_begin_table(writer, geometry, err);
 	tce_begin_cursor(&cursor, reader);
-	for (; !r && index < geometry->entries; index += count) {
+	for (; !ret && index < geometry->entries; index += count) {
 		count = geometry->entries - index < TCE_BLOCK_MAX ?
 			(size_t)(geometry->entries - index) : TCE_BLOCK_MAX;
-		r = tce_cursor_words(&cursor, words, count, err);
-		if (!r)
-			r = tce_put_words(writer, index, words, count, err);
+		ret = tce_cursor_words(&cursor, words, count, err);
+		if (!ret)
+			ret = tce_put_words(writer, index, words, count, err);
 	}
-	if (!r)
-		r = tce_end_table(writer, err);
-	if (!r)
-		r = tce_end_image(writer, err);
-	if (!r)
-		r = tce_commit_file(file, err);
+	if (!ret)
+		ret = tce_end_table(writer, err);
+	if (!ret)
+		ret = tce_end_image(writer, err);
+	if (!ret)
+		ret = tce_commit_file(file, err);
 out:
 	tce_destroy_writer(writer);
 	tce_close_file(file);
 	free(words);
-	if (r)
+	if (ret)
 		name_error(err, path);
-	return r;
+	return ret;
 }
 
 int export_stream_tables(struct stream_tables *tables, const char *folder, struct tce_error *err)
 {
 	const struct tce_stream_table *table;
 	struct tce_geometry header;
-	struct tce_reader *reader;
-	char path[4096];
+	struct tce_reader *reader = NULL;
+	char path[PATH_MAX];
 	size_t i;
-	int r, len;
+	int ret, len;
 
-	r = read_stream_tables(tables, &reader, err);
-	for (i = 0; !r && i < tables->count; i++) {
+	ret = read_stream_tables(tables, &reader, err);
+	for (i = 0; !ret && i < tables->count; i++) {
 		table = &tables->list[i];
 		if (!table->geometry.entries)
 			continue;
-		len = snprintf(path, sizeof(path), "%s/%08llx.tce", folder,
-			       (unsigned long long)table->geometry.liobn);
+		len = snprintf(path, sizeof(path), "%s/%08" PRIx64 ".tce", folder,
+			       table->geometry.liobn);
 		if (len < 0 || (size_t)len >= sizeof(path)) {
-			r = tce_set_error(err, TCE_ERR_IO, ENAMETOOLONG, "%.128s", folder);
+			ret = tce_set_error(err, TCE_ERR_IO, ENAMETOOLONG, "%.128s", folder);
 			break;
 		}
-		r = tce_next_table(reader, &header, err);
-		r = r < 0 ? r : export_table(&table->geometry, reader, path, err);
+		ret = tce_next_table(reader, &header, err);
+		ret = ret < 0 ? ret : export_table(&table->geometry, reader, path, err);
 	}
 	tce_destroy_reader(reader);
-	return r;
+	return ret;
 }
 
 void close_stream_tables(struct stream_tables *tables)
 {
 	tce_destroy_writer(tables->writer);
-	if (tables->fd > 0)
+	if (tables->fd >= 0)
 		close(tables->fd);
 	free(tables->list);
 }

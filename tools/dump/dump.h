@@ -5,7 +5,7 @@
 #ifndef TCE_TOOLS_DUMP_H
 #define TCE_TOOLS_DUMP_H
 
-#include "source.h"
+#include "source/source.h"
 
 /**
  * struct run - an arithmetic run of entries, none of them zero
@@ -64,11 +64,15 @@ const char *run_access(const struct run *run);
  * @liobn_given: only the table with @liobn.
  * @liobn: the LIOBN.
  * @all: no limit on lines.
+ * @other: what to compare with.
+ * @output: file to save in, or "-".
  */
 struct choice {
 	bool liobn_given;
 	uint64_t liobn;
 	bool all;
+	const char *other;
+	const char *output;
 };
 
 /**
@@ -83,22 +87,17 @@ struct choice {
 int next_chosen_table(struct source *source, const struct choice *choice,
 		      struct tce_geometry *geometry, struct tce_error *err);
 
-/* Each prints one view of @source to stdout. Return: number of tables, or a negative status. */
-int view_text(struct source *source, const struct choice *choice, struct tce_error *err);
-int view_json(struct source *source, const struct choice *choice, struct tce_error *err);
-int view_map(struct source *source, const struct choice *choice, struct tce_error *err);
-
-/**
- * view_diff() - print how two sources differ
- * @left: one source.
- * @right: the other.
- * @choice: which tables of both.
- * @differ: receives whether anything differs.
- * @err: what failed.
- *
- * Return: number of tables compared, or a negative status.
+/*
+ * What tce-dump can do with a source. @no is set when the answer is no: the sources differ, or nothing
+ * was found. Return: number of tables, or a negative status.
  */
-int view_diff(struct source *left, struct source *right, const struct choice *choice,
-	      bool *differ, struct tce_error *err);
+int view_text(struct source *source, const struct choice *choice, bool *no, struct tce_error *err);
+int view_json(struct source *source, const struct choice *choice, bool *no, struct tce_error *err);
+int view_map(struct source *source, const struct choice *choice, bool *no, struct tce_error *err);
+int view_diff(struct source *source, const struct choice *choice, bool *no, struct tce_error *err);
+int view_verify(struct source *source, const struct choice *choice, bool *no,
+		struct tce_error *err);
+int save_source(struct source *source, const struct choice *choice, bool *no,
+		struct tce_error *err);
 
 #endif /* TCE_TOOLS_DUMP_H */

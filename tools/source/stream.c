@@ -10,8 +10,8 @@
 #include <zlib.h>
 #include <zstd.h>
 
-#include "source.h"
-#include "stream-tables.h"
+#include "source/source.h"
+#include "source/stream-tables.h"
 
 struct stream_source {
 	struct source base;
@@ -68,7 +68,7 @@ static ssize_t gzip_read(struct body *body, void *buf, size_t len)
 {
 	z_stream *z = &body->gzip;
 	ssize_t got;
-	int r;
+	int ret;
 
 	z->next_out = buf;
 	z->avail_out = (uInt)len;
@@ -83,11 +83,11 @@ static ssize_t gzip_read(struct body *body, void *buf, size_t len)
 		body->in_frame = true;
 		z->next_in = body->buf + body->begin;
 		z->avail_in = (uInt)got;
-		r = inflate(z, Z_NO_FLUSH);
+		ret = inflate(z, Z_NO_FLUSH);
 		body->begin = body->end - z->avail_in;
-		if (r == Z_STREAM_END)
+		if (ret == Z_STREAM_END)
 			body->in_frame = false;	/* another may follow */
-		else if (r != Z_OK && r != Z_BUF_ERROR)
+		else if (ret != Z_OK && ret != Z_BUF_ERROR)
 			return -EBADMSG;
 	} while (z->avail_out == len);
 	return (ssize_t)(len - z->avail_out);
@@ -98,7 +98,7 @@ static ssize_t zstd_read(struct body *body, void *buf, size_t len)
 	ZSTD_outBuffer out = { buf, len, 0 };
 	ZSTD_inBuffer in;
 	ssize_t got;
-	size_t r;
+	size_t ret;
 
 	do {
 		got = refill(body);
@@ -107,11 +107,11 @@ static ssize_t zstd_read(struct body *body, void *buf, size_t len)
 		if (!got && !body->in_frame)
 			return 0;
 		in = (ZSTD_inBuffer) { body->buf + body->begin, (size_t)got, 0 };
-		r = ZSTD_decompressStream(body->zstd, &out, &in);
-		if (ZSTD_isError(r) || (!got && !out.pos))
+		ret = ZSTD_decompressStream(body->zstd, &out, &in);
+		if (ZSTD_isError(ret) || (!got && !out.pos))
 			return -EBADMSG;
 		body->begin += in.pos;
-		body->in_frame = r != 0;
+		body->in_frame = ret != 0;
 	} while (!out.pos);
 	return (ssize_t)out.pos;
 }
@@ -187,11 +187,11 @@ static int open_body(struct body *body, struct tce_error *err)
 	uint32_t compression, version;
 	const uint8_t *b = body->buf;
 	bool swap;
-	int r;
+	int ret;
 
-	r = advance(body, 0, LIBVIRT_HEADER_SIZE);
-	if (r < 0)
-		return tce_set_error(err, TCE_ERR_IO, -r, "cannot read the stream");
+	ret = advance(body, 0, LIBVIRT_HEADER_SIZE);
+	if (ret < 0)
+		return tce_set_error(err, TCE_ERR_IO, -ret, "cannot read the stream");
 	if (body->end < LIBVIRT_MAGIC_SIZE || memcmp(b, "LibvirtQemud", 12))
 		return 0;
 	if (!memcmp(b, LIBVIRT_PARTIAL, LIBVIRT_MAGIC_SIZE))
@@ -204,18 +204,18 @@ static int open_body(struct body *body, struct tce_error *err)
 		return tce_set_error(err, TCE_ERR_VERSION, 0,
 				     "libvirt save file: version %u is not known", version);
 	compression = libvirt_word(body, 3, swap);
-	r = advance(body, LIBVIRT_HEADER_SIZE + (uint64_t)libvirt_word(body, 1, swap), 4);
-	if (r < 0)
-		return not_libvirt(err, r == -EBADMSG ? 0 : -r, "it ends in its XML");
+	ret = advance(body, LIBVIRT_HEADER_SIZE + (uint64_t)libvirt_word(body, 1, swap), 4);
+	if (ret < 0)
+		return not_libvirt(err, ret == -EBADMSG ? 0 : -ret, "it ends in its XML");
 	if (body->end >= 2 && b[0] == 0x1f && b[1] == 0x8b) {
 		body->kind = BODY_GZIP;
 		if (inflateInit2(&body->gzip, 16 + MAX_WBITS) != Z_OK)
-			return tce_set_error(err, TCE_ERR_NOMEM, ENOMEM, "gzip");
+			return no_memory(err, "gzip");
 	} else if (body->end >= 4 && !memcmp(b, "\x28\xb5\x2f\xfd", 4)) {
 		body->kind = BODY_ZSTD;
 		body->zstd = ZSTD_createDStream();
 		if (!body->zstd)
-			return tce_set_error(err, TCE_ERR_NOMEM, ENOMEM, "zstd");
+			return no_memory(err, "zstd");
 	} else if (compression) {
 		return tce_set_error(err, TCE_ERR_STREAM, 0,
 				     "libvirt save file: its compression (%u) is neither gzip nor zstd",
@@ -229,7 +229,7 @@ static int stream_next_table(struct source *source, struct tce_geometry *geometr
 {
 	struct stream_source *stream = (struct stream_source *)source;
 	struct tce_geometry header;
-	int r;
+	int ret;
 
 	/* a window that is not set up has no table; and none is in the scratch image */
 	while (stream->next < stream->tables.count &&
@@ -237,9 +237,9 @@ static int stream_next_table(struct source *source, struct tce_geometry *geometr
 		stream->next++;
 	if (stream->next == stream->tables.count)
 		return 0;
-	r = tce_next_table(stream->reader, &header, err);
-	if (r <= 0)
-		return r < 0 ? r : tce_set_error(err, TCE_ERR_TORN, 0, "scratch file");
+	ret = tce_next_table(stream->reader, &header, err);
+	if (ret <= 0)
+		return ret < 0 ? ret : tce_set_error(err, TCE_ERR_TORN, 0, "scratch file");
 	*geometry = stream->tables.list[stream->next++].geometry;
 	return 1;
 }
@@ -278,38 +278,41 @@ static const struct source_ops stream_ops = {
 	.close = stream_close,
 };
 
-int open_stream_source(struct source **source, struct input *input, struct tce_error *err)
+/* Tables are kept in a scratch image: the input is not read again. */
+int open_stream_source(struct source **source, struct input *input, bool again,
+		       struct tce_error *err)
 {
 	struct stream_source *stream = calloc(1, sizeof(*stream));
 	struct body *body = calloc(1, sizeof(*body));
 	struct tce_stream_hooks hooks;
 	struct tce_source from;
-	int r;
+	int ret;
 
 	if (!stream || !body) {
-		r = tce_set_error(err, TCE_ERR_NOMEM, ENOMEM, "stream");
+		ret = no_memory(err, "a stream");
 		goto out;
 	}
 	stream->base.ops = &stream_ops;
+	stream->tables.fd = -1;
 	snprintf(stream->base.name, sizeof(stream->base.name), "%s", input->name);
 	body->from = input_source(input);
-	r = open_body(body, err);
-	if (!r)
-		r = open_stream_tables(&stream->tables, err);
-	if (r)
+	ret = open_body(body, err);
+	if (!ret)
+		ret = open_stream_tables(&stream->tables, err);
+	if (ret)
 		goto out;
 	hooks = stream_tables_hooks(&stream->tables);
 	from = (struct tce_source) { .read = body_read, .ctx = body };
-	r = tce_scan_stream(&from, &hooks, NULL, err);
-	if (!r)
-		r = read_stream_tables(&stream->tables, &stream->reader, err);
+	ret = tce_scan_stream(&from, &hooks, NULL, err);
+	if (!ret)
+		ret = read_stream_tables(&stream->tables, &stream->reader, err);
 out:
 	if (body && body->kind == BODY_GZIP)
 		inflateEnd(&body->gzip);
 	if (body)
 		ZSTD_freeDStream(body->zstd);
 	free(body);
-	if (r) {
+	if (ret) {
 		name_error(err, input->name);
 		if (stream)
 			stream_close(&stream->base);
@@ -317,5 +320,5 @@ out:
 		*source = &stream->base;
 	}
 	close_input(input);
-	return r;
+	return ret;
 }

@@ -5,29 +5,12 @@
  */
 #include <inttypes.h>
 
-#include "dump.h"
+#include "dump/dump.h"
 
 struct json {
 	const struct tce_geometry *geometry;
 	uint64_t runs;
 };
-
-static void print_string(const char *text)
-{
-	putchar('"');
-	for (; *text; text++) {
-		unsigned char c = (unsigned char)*text;
-
-		/* Anything beyond ASCII may be no UTF-8, so it is not let through as it is. */
-		if (c == '"' || c == '\\')
-			printf("\\%c", c);
-		else if (c < ' ' || c >= 0x7f)
-			printf("\\u%04x", c);
-		else
-			putchar(c);
-	}
-	putchar('"');
-}
 
 static void print_json_run(void *ctx, const struct run *run)
 {
@@ -36,8 +19,7 @@ static void print_json_run(void *ctx, const struct run *run)
 
 	printf("%s\n\t\t\t{\"first\": %" PRIu64 ", \"count\": %" PRIu64, json->runs++ ? "," : "",
 	       run->first, run->count);
-	if ((geometry->known & (TCE_KNOWN_BUS_OFFSET | TCE_KNOWN_PAGE_SHIFT)) ==
-	    (TCE_KNOWN_BUS_OFFSET | TCE_KNOWN_PAGE_SHIFT))
+	if (knows_ioba(geometry))
 		printf(", \"ioba\": \"0x%" PRIx64 "\"", tce_ioba(geometry, run->first));
 	printf(", \"tce\": \"0x%016" PRIx64 "\", \"stride\": \"0x%" PRIx64 "\", \"access\": \"%s\"}",
 	       run->tce, run->stride, run_access(run));
@@ -66,7 +48,7 @@ static void print_json_header(struct source *source, const struct tce_geometry *
 	printf(",\n\t\t\"entries\": %" PRIu64 ",\n\t\t\"entries_exact\": %s", geometry->entries,
 	       geometry->known & TCE_KNOWN_ENTRIES ? "true" : "false");
 	printf(",\n\t\t\"flags\": %u,\n\t\t\"origin\": ", geometry->flags);
-	print_string(geometry->origin);
+	print_json_string(stdout, geometry->origin);
 	if (source->ops->read_stats && !source->ops->read_stats(source, &stats, NULL))
 		printf(",\n\t\t\"allocated_pages\": %" PRIu64 ",\n\t\t\"hw_tables\": %" PRIu64
 		       ",\n\t\t\"dirty_log\": %s",
@@ -74,14 +56,14 @@ static void print_json_header(struct source *source, const struct tce_geometry *
 	printf(",\n\t\t\"runs\": [");
 }
 
-int view_json(struct source *source, const struct choice *choice, struct tce_error *err)
+int view_json(struct source *source, const struct choice *choice, bool *no, struct tce_error *err)
 {
 	struct tce_geometry geometry;
 	struct totals totals;
 	int tables = 0, ret;
 
 	printf("{\n\t\"source\": ");
-	print_string(source->name);
+	print_json_string(stdout, source->name);
 	printf(",\n\t\"tables\": [");
 	while ((ret = next_chosen_table(source, choice, &geometry, err)) > 0) {
 		struct json json = { .geometry = &geometry };

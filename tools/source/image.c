@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "source.h"
+#include "source/source.h"
 
 struct image_source {
 	struct source base;
@@ -82,19 +82,22 @@ bool is_image(const uint8_t *head, size_t len)
 	return len >= 4 && !memcmp(head, "\x89TCE", 4);
 }
 
-int open_image_source(struct source **source, struct input *input, struct tce_error *err)
+int open_image_source(struct source **source, struct input *input, bool again,
+		      struct tce_error *err)
 {
 	struct image_source *image = calloc(1, sizeof(*image));
 	int ret;
 
 	if (!image) {
 		close_input(input);
-		return tce_set_error(err, TCE_ERR_NOMEM, 0, "no memory for an image");
+		return no_memory(err, "an image");
 	}
 	image->base.ops = &image_ops;
 	snprintf(image->base.name, sizeof(image->base.name), "%s", input->name);
 	image->input = input;
-	ret = begin_image(image, err);
+	ret = again ? keep_input(input, err) : 0;
+	if (!ret)
+		ret = begin_image(image, err);
 	if (ret < 0) {
 		image_close(&image->base);
 		return ret;

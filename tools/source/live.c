@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "source.h"
+#include "source/source.h"
+#include "vmm.h"
 
 /**
  * struct live_source - live tables
@@ -112,21 +113,6 @@ static const struct source_ops live_ops = {
 	.close = live_close,
 };
 
-static int find_fd(const struct tce_vmm *vmm, pid_t pid, int fd, struct tce_table **table,
-		   struct tce_error *err)
-{
-	size_t i;
-
-	for (i = 0; i < tce_vmm_count(vmm); i++) {
-		if (tce_vmm_fd(vmm, i) == fd) {
-			*table = tce_vmm_table(vmm, i);
-			return TCE_OK;
-		}
-	}
-	return tce_set_error(err, TCE_ERR_NO_TABLE, 0, "PID %d has no TCE table as fd %d",
-			     (int)pid, fd);
-}
-
 /* A stock kernel does not tell LIOBNs: with one table the user's word is enough, else not. */
 static int choose_unnamed(const struct tce_vmm *vmm, pid_t pid, struct tce_table **table,
 			  struct tce_error *err)
@@ -155,11 +141,15 @@ static int choose_table(struct live_source *live, const struct live_choice *choi
 	if (!choice->pid) {
 		int ret = tce_open_table(&live->own, choice->fd, err);
 
+		if (!ret)
+			ret = check_own_fd(choice->fd, false, err);
+		if (ret < 0)
+			name_error(err, live->base.name);
 		live->chosen = live->own;
 		return ret;
 	}
 	if (choice->fd >= 0)
-		return find_fd(live->vmm, choice->pid, choice->fd, &live->chosen, err);
+		return find_vmm_fd(live->vmm, choice->pid, choice->fd, &live->chosen, err);
 	if (!tce_vmm_count(live->vmm))
 		return tce_set_error(err, TCE_ERR_NO_TABLE, 0,
 				     "PID %d has a virtual machine, but no TCE table in the kernel",
@@ -189,7 +179,7 @@ int open_live_source(struct source **source, const struct live_choice *choice,
 	int ret;
 
 	if (!live)
-		return tce_set_error(err, TCE_ERR_NOMEM, 0, "no memory for a block of entries");
+		return no_memory(err, "a block of entries");
 	live->base.ops = &live_ops;
 	if (choice->pid) {
 		snprintf(live->base.name, sizeof(live->base.name), "PID %d", (int)choice->pid);

@@ -1,93 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Helpers that the tools share.
+ * Input that can be looked at before it is read.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "util.h"
-
-const char *program = "tce";
-
-int print_error(const struct tce_error *err)
-{
-	char line[640];
-
-	fprintf(stderr, "%s: %s\n", program, tce_format_error(err, line, sizeof(line)));
-	return EXIT_FAILED;
-}
-
-void print_note(const char *format, ...)
-{
-	va_list args;
-
-	fprintf(stderr, "%s: ", program);
-	va_start(args, format);
-	vfprintf(stderr, format, args);
-	va_end(args);
-	fputc('\n', stderr);
-}
-
-int misuse(const char *format, ...)
-{
-	va_list args;
-
-	fprintf(stderr, "%s: ", program);
-	va_start(args, format);
-	vfprintf(stderr, format, args);
-	va_end(args);
-	fprintf(stderr, "\n%s: try '%s --help'\n", program, program);
-	return EXIT_MISUSE;
-}
-
-void name_error(struct tce_error *err, const char *name)
-{
-	if (!err->file[0])
-		snprintf(err->file, sizeof(err->file), "%s", name);
-}
-
-bool parse_number(const char *text, uint64_t max, uint64_t *value)
-{
-	const bool hex = text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
-	char *end;
-
-	/* strtoull() would take blanks and signs. */
-	if (text[0] < '0' || text[0] > '9')
-		return false;
-	errno = 0;
-	*value = strtoull(text, &end, hex ? 16 : 10);
-	return !errno && !*end && *value <= max;
-}
-
-void print_text(FILE *out, const char *text)
-{
-	for (; *text; text++)
-		fputc((unsigned char)*text < ' ' || *text == 0x7f ? '?' : *text, out);
-}
-
-const char *format_table(const struct tce_geometry *geometry, char *buf)
-{
-	if (geometry->known & TCE_KNOWN_LIOBN)
-		snprintf(buf, TABLE_NAME_SIZE, "LIOBN 0x%" PRIx64, geometry->liobn);
-	else
-		snprintf(buf, TABLE_NAME_SIZE, "LIOBN unknown");
-	return buf;
-}
-
-int finish_output(int code)
-{
-	if (fflush(stdout) == 0 && !ferror(stdout))
-		return code;
-	fprintf(stderr, "%s: standard output: %s\n", program, strerror(errno));
-	return EXIT_FAILED;
-}
+#include "input.h"
 
 int open_scratch(void)
 {
@@ -262,40 +185,4 @@ void close_input(struct input *input)
 	if (input->fd > STDERR_FILENO)
 		close(input->fd);
 	free(input);
-}
-
-static double seconds_since(const struct timespec *then, const struct timespec *now)
-{
-	return (double)(now->tv_sec - then->tv_sec) + (double)(now->tv_nsec - then->tv_nsec) / 1e9;
-}
-
-static void step_meter(void *ctx, uint64_t done, uint64_t total)
-{
-	struct meter *meter = ctx;
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	if (seconds_since(&meter->began, &now) < 1 ||
-	    (meter->shown.tv_sec && seconds_since(&meter->shown, &now) < 0.2))
-		return;
-	meter->shown = now;
-	fprintf(stderr, "\r%s: %s: %3.0f %%", program, meter->what,
-		100.0 * (double)done / (double)total);
-}
-
-struct tce_progress begin_meter(struct meter *meter, const struct tce_geometry *geometry)
-{
-	format_table(geometry, meter->what);
-	clock_gettime(CLOCK_MONOTONIC, &meter->began);
-	meter->shown = (struct timespec){ 0 };
-	return (struct tce_progress){
-		.step = isatty(STDERR_FILENO) ? step_meter : NULL,
-		.ctx = meter,
-	};
-}
-
-void end_meter(struct meter *meter)
-{
-	if (meter->shown.tv_sec)
-		fprintf(stderr, "\r\033[K");
 }

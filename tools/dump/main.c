@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * tce-dump: show, compare, check and save TCE tables.
+ */
+#include <inttypes.h>
+#include <limits.h>
+#include <string.h>
+
+#include "cli.h"
+#include "dump/dump.h"
+#include "vmm.h"
+
+enum mode {
+	MODE_TEXT,		/* 0: none was given */
+	MODE_JSON,
+	MODE_MAP,
+	MODE_DIFF,
+	MODE_VERIFY,
+	MODE_SAVE,
+};
+
+struct options {
+	int mode;
+	const char *source;
+	struct cli_number pid;
+	struct cli_number fd;
+	struct cli_number liobn;
+	struct cli_number page_shift;
+	struct cli_number bus_offset;
+	struct cli_number entries;
+	struct live_choice live;
+	struct choice choice;
+};
+
+#define PLACE(member)	offsetof(struct options, member)
+
+static const struct cli_option option_table[] = {
+	{ CLI_GROUP, .name = "Where from" },
+	{ CLI_NUMBER, 0, "pid", "PID", .help = "the live tables of a running VMM",
+	  .place = PLACE(pid), .min = 1, .max = INT_MAX },
+	{ CLI_NUMBER, 0, "fd", "N", .help = "the table that is fd N of the VMM, or of tce-dump itself",
+	  .place = PLACE(fd), .max = INT_MAX },
+	{ CLI_NUMBER, 0, "liobn", "LIOBN", .help = "only this table",
+	  .place = PLACE(liobn), .max = UINT64_MAX },
+	{ CLI_GROUP, .name = "What the kernel does not tell, said by hand" },
+	{ CLI_NUMBER, 0, "page-shift", "N", .help = "log2 of the I/O page size",
+	  .place = PLACE(page_shift), .max = 63 },
+	{ CLI_NUMBER, 0, "bus-offset", "ADDR", .help = "bus address of the first entry",
+	  .place = PLACE(bus_offset), .max = UINT64_MAX },
+	{ CLI_NUMBER, 0, "entries", "N", .help = "number of entries",
+	  .place = PLACE(entries), .max = UINT64_MAX },
+	{ CLI_GROUP, .name = "What to do (shows header, runs and totals without one of these)" },
+	{ CLI_CHOICE, 0, "json", .help = "show it all as JSON",
+	  .place = PLACE(mode), .value = MODE_JSON },
+	{ CLI_CHOICE, 0, "map", .help = "show occupancy as a picture",
+	  .place = PLACE(mode), .value = MODE_MAP },
+	{ CLI_CHOICE, 0, "diff", "OTHER",
+	  .help = "show how SOURCE and OTHER differ; exit 1 when they do",
+	  .place = PLACE(mode), .value = MODE_DIFF, .text_place = PLACE(choice.other) },
+	{ CLI_CHOICE, 0, "verify", .help = "only check that SOURCE is whole",
+	  .place = PLACE(mode), .value = MODE_VERIFY },
+	{ CLI_CHOICE, 'o', "output", "IMAGE",
+	  .help = "save as a TCE image (- for standard output)",
+	  .place = PLACE(mode), .value = MODE_SAVE, .text_place = PLACE(choice.output) },
+	{ CLI_GROUP, .name = "How" },
+	{ CLI_FLAG, 0, "all", .help = "no limit on the lines of a table",
+	  .place = PLACE(choice.all) },
+};
+
+static const struct cli cli = {
+	.name = "tce-dump",
+	.usage = (const char *const[]) {
+		"[OPTIONS] --pid PID", "[OPTIONS] --fd N", "[OPTIONS] SOURCE", NULL,
+	},
+	.about = "Show, compare, check or save the TCE tables of a PAPR guest. SOURCE is a file, a "
+		 "folder, or - for standard input; tce-dump(1) says which kinds there are.",
+	.options = option_table,
+	.count = ARRAY_SIZE(option_table),
+};
+
+/* Put together what was said of a live table by hand. */
+static void take_geometry(struct options *options)
+{
+	struct tce_geometry *geometry = &options->live.geometry;
+
+	if (options->page_shift.given)
+		geometry->known |= TCE_KNOWN_PAGE_SHIFT;
+	if (options->bus_offset.given)
+		geometry->known |= TCE_KNOWN_BUS_OFFSET;
+	if (options->entries.given)
+		geometry->known |= TCE_KNOWN_ENTRIES;
+	if (options->liobn.given)
+		geometry->known |= TCE_KNOWN_LIOBN;
+	geometry->page_shift = (uint32_t)options->page_shift.value;
+	geometry->bus_offset = options->bus_offset.value;
+	geometry->entries = options->entries.value;
+	geometry->liobn = options->liobn.value;
+}
+
+/* Return: CLI_GO, or an exit code. */
+static int parse_options(struct options *options, int argc, char **argv)
+{
+	bool live;
+	char **operands;
+	int ret;
+
+	ret = cli_parse(&cli, options, argc, argv, &operands);
+	if (ret != CLI_GO)
+		return ret;
+	live = options->pid.given || options->fd.given;
+	if (live ? operands[0] != NULL : !operands[0] || operands[1])
+		return misuse("one source is needed: --pid, --fd, or a file");
+	if (!live && (options->page_shift.given || options->bus_offset.given ||
+		      options->entries.given))
+		return misuse("--page-shift, --bus-offset and --entries are for live tables");
+	options->choice.liobn_given = options->liobn.given;
+	options->choice.liobn = options->liobn.value;
+	options->source = operands[0];
+	options->live.pid = (pid_t)options->pid.value;
+	options->live.fd = options->fd.given ? (int)options->fd.value : -1;
+	take_geometry(options);
+	if (options->choice.other && options->source && !strcmp(options->source, "-") &&
+	    !strcmp(options->choice.other, "-"))
+		return misuse("standard input cannot be both sides of --diff");
+	if (options->fd.given && !options->pid.given)
+		return check_fd_number(options->live.fd);
+	return CLI_GO;
+}
+
+/*
+ * What each mode does. @rewinds: it goes over the source more than once. @answers: it is a question, of
+ * which the exit code is the answer. @says_none: a source without tables is worth a line.
+ */
+static const struct {
+	int (*view)(struct source *source, const struct choice *choice, bool *no,
+		    struct tce_error *err);
+	bool rewinds;
+	bool answers;
+	bool says_none;
+} modes[] = {
+	[MODE_TEXT] = { view_text, .says_none = true },
+	[MODE_JSON] = { view_json },
+	[MODE_MAP] = { view_map, .says_none = true },
+	[MODE_DIFF] = { view_diff, .rewinds = true, .answers = true },
+	[MODE_VERIFY] = { view_verify },
+	[MODE_SAVE] = { save_source },
+};
+
+static int open_chosen(struct source **source, const struct options *options,
+		       struct tce_error *err)
+{
+	if (options->source)
+		return open_source(source, options->source, modes[options->mode].rewinds, err);
+	return open_live_source(source, &options->live, err);
+}
+
+/* Return: an exit code. */
+static int run(const struct options *options)
+{
+	struct tce_error err = TCE_ERROR_INIT;
+	struct source *source;
+	bool no = false;
+	int ret;
+
+	ret = open_chosen(&source, options, &err);
+	if (ret < 0)
+		return print_error(&err);
+	ret = modes[options->mode].view(source, &options->choice, &no, &err);
+	if (!ret && options->choice.liobn_given && !no) {
+		ret = tce_set_error(&err, TCE_ERR_NO_TABLE, 0, "no table with LIOBN 0x%" PRIx64,
+				    options->choice.liobn);
+		name_error(&err, source->name);
+	}
+	if (!ret && modes[options->mode].says_none)
+		print_result("%s: no tables", source->name);
+	close_source(source);
+	if (ret < 0) {
+		/* What was printed before comes first. */
+		fflush(stdout);
+		return print_error(&err);
+	}
+	return no ? EXIT_NO : EXIT_DONE;
+}
+
+int main(int argc, char **argv)
+{
+	struct options options = { 0 };
+	int ret;
+
+	begin_program(cli.name);
+	ret = parse_options(&options, argc, argv);
+	if (ret != CLI_GO)
+		return ret;
+	return finish_output(run(&options));
+}

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * tce-restore: put the tables of a TCE image into the live tables of a VMM, all of them or none.
+ *
+ * The image is read twice: the first time to see that it is not torn and that every table of it has
+ * a table to go to, with the same geometry. That is a matter of its records; words are verified when
+ * they are read, once, to be written. Before the first of them is, what the live tables hold is saved
+ * to a scratch image; when some are damaged, or the kernel refuses an entry, that is put back. A
+ * second process, the guard, does so when the first one is killed.
+ */
+#include <inttypes.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "restore/restore.h"
+#include "vmm.h"
+
+static int add_mapping(void *values, const char *text)
+{
+	struct options *options = values;
+	struct mapping *mapping = &options->mappings[options->mapping_count];
+	const char *equals = strchr(text, '=');
+	char from[32];
+	size_t i;
+
+	if (options->mapping_count == MAPPINGS_MAX)
+		return misuse("--map-liobn: more than %u times", MAPPINGS_MAX);
+	if (!equals || (size_t)(equals - text) >= sizeof(from))
+		return misuse("--map-liobn: '%s' is not LIOBN=LIOBN", text);
+	memcpy(from, text, (size_t)(equals - text));
+	from[equals - text] = '\0';
+	if (!parse_number(from, UINT64_MAX, &mapping->from) ||
+	    !parse_number(equals + 1, UINT64_MAX, &mapping->to))
+		return misuse("--map-liobn: '%s' is not LIOBN=LIOBN", text);
+	for (i = 0; i < options->mapping_count; i++) {
+		if (options->mappings[i].from == mapping->from)
+			return misuse("--map-liobn: 0x%" PRIx64 " is mapped twice", mapping->from);
+	}
+	options->mapping_count++;
+	return 0;
+}
+
+#define PLACE(member)	offsetof(struct options, member)
+
+static const struct cli_option option_table[] = {
+	{ CLI_GROUP, .name = "Where to" },
+	{ CLI_NUMBER, 0, "pid", "PID", .help = "the tables of a running VMM",
+	  .place = PLACE(pid), .min = 1, .max = INT_MAX },
+	{ CLI_NUMBER, 0, "fd", "N",
+	  .help = "the table that is fd N of the VMM, or of tce-restore itself",
+	  .place = PLACE(fd), .max = INT_MAX },
+	{ CLI_CALL, 0, "map-liobn", "A=B",
+	  .help = "table A of the image goes to table B; may be repeated", .call = add_mapping },
+	{ CLI_GROUP, .name = "What" },
+	{ CLI_NUMBER, 0, "liobn", "LIOBN", .help = "only this table of the image",
+	  .place = PLACE(liobn), .max = UINT64_MAX },
+	{ CLI_FLAG, 0, "dry-run", .help = "check everything, write nothing",
+	  .place = PLACE(dry_run) },
+	{ CLI_GROUP, .name = "What the image does not know, said by hand" },
+	{ CLI_NUMBER, 0, "page-shift", "N", .help = "log2 of the I/O page size",
+	  .place = PLACE(page_shift), .max = 63 },
+	{ CLI_NUMBER, 0, "bus-offset", "ADDR", .help = "bus address of the first entry",
+	  .place = PLACE(bus_offset), .max = UINT64_MAX },
+	{ CLI_NUMBER, 0, "entries", "N", .help = "number of entries",
+	  .place = PLACE(entries), .max = UINT64_MAX },
+};
+
+static const struct cli cli = {
+	.name = "tce-restore",
+	.usage = (const char *const[]) {
+		"[OPTIONS] --pid PID IMAGE", "[OPTIONS] --fd N IMAGE", NULL,
+	},
+	.about = "Make the live TCE tables of a VMM what IMAGE says (- for standard input): all of "
+		 "them, or none.",
+	.options = option_table,
+	.count = ARRAY_SIZE(option_table),
+};
+
+/* Return: CLI_GO, or an exit code. */
+static int parse_options(struct options *options, int argc, char **argv)
+{
+	struct tce_geometry *by_hand = &options->by_hand;
+	char **operands;
+	int ret;
+
+	ret = cli_parse(&cli, options, argc, argv, &operands);
+	if (ret != CLI_GO)
+		return ret;
+	if (!options->pid.given && !options->fd.given)
+		return misuse("where to? --pid or --fd is needed");
+	if (!operands[0] || operands[1])
+		return misuse("one image is needed");
+	options->image = operands[0];
+	if (options->page_shift.given)
+		by_hand->known |= TCE_KNOWN_PAGE_SHIFT;
+	if (options->bus_offset.given)
+		by_hand->known |= TCE_KNOWN_BUS_OFFSET;
+	if (options->entries.given)
+		by_hand->known |= TCE_KNOWN_ENTRIES;
+	by_hand->page_shift = (uint32_t)options->page_shift.value;
+	by_hand->bus_offset = options->bus_offset.value;
+	by_hand->entries = options->entries.value;
+	if (!options->pid.given)
+		return check_fd_number((int)options->fd.value);
+	return CLI_GO;
+}
+
+static void print_plan(const struct restore *restore)
+{
+	const char *what = restore->options->dry_run ? "would go into" : "restored into";
+	char name[TABLE_NAME_SIZE], live[TABLE_NAME_SIZE];
+	size_t i;
+
+	for (i = 0; i < restore->count; i++) {
+		const struct target *target = &restore->targets[i];
+		const struct tce_geometry *to;
+
+		if (!target->chosen)
+			continue;
+		to = tce_table_geometry(target->table);
+		print_result("%s: %" PRIu64 " of %" PRIu64 " entries %s %s%s%s%s",
+			     format_table(&target->saved, name), target->loaded.used,
+			     target->saved.entries, what, to->origin,
+			     to->known & TCE_KNOWN_LIOBN ? " (" : "",
+			     to->known & TCE_KNOWN_LIOBN ? format_table(to, live) : "",
+			     to->known & TCE_KNOWN_LIOBN ? ")" : "");
+	}
+}
+
+/* Return: an exit code. */
+static int run(struct options *options)
+{
+	struct restore restore = { .options = options, .scratch = -1 };
+	struct tce_error err = TCE_ERROR_INIT;
+	int ret;
+
+	ret = open_input(&restore.input, options->image, &err);
+	if (!ret)
+		ret = keep_input(restore.input, &err);
+	if (!ret)
+		ret = check_image(&restore, &err);
+	if (!ret)
+		ret = open_target(&restore, &err);
+	if (!ret)
+		ret = find_targets(&restore, &err);
+	if (ret < 0)
+		print_error(&err);
+	if (!ret && !options->dry_run)
+		ret = restore_tables(&restore);
+	if (!ret)
+		print_plan(&restore);
+
+	if (restore.scratch >= 0)
+		close(restore.scratch);
+	free(restore.targets);
+	tce_close_table(restore.own);
+	tce_close_vmm(restore.vmm);
+	close_input(restore.input);
+	return ret < 0 ? EXIT_FAILED : EXIT_DONE;
+}
+
+int main(int argc, char **argv)
+{
+	static struct options options;
+	int ret;
+
+	begin_program(cli.name);
+	ret = parse_options(&options, argc, argv);
+	if (ret != CLI_GO)
+		return ret;
+	return finish_output(run(&options));
+}

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The second reading of the image: the words are written, all of them or none.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "meter.h"
+#include "restore/restore.h"
+#include "tce-stream.h"
+
+/* Save what the live tables hold, in the order of the targets. */
+static int save_old(struct restore *restore, struct tce_error *err)
+{
+	struct tce_writer *writer;
+	struct tce_sink sink;
+	size_t i;
+	int ret;
+
+	restore->scratch = open_scratch();
+	if (restore->scratch < 0)
+		return tce_set_error(err, TCE_ERR_IO, -restore->scratch, "no scratch file");
+	sink = tce_fd_sink(restore->scratch);
+	ret = tce_create_writer(&writer, &sink, NULL, err);
+	if (ret < 0)
+		return ret;
+	for (i = 0; !ret && i < restore->count; i++) {
+		if (restore->targets[i].chosen)
+			ret = tce_save_table(restore->targets[i].table, writer, NULL, err);
+	}
+	if (!ret)
+		ret = tce_end_image(writer, err);
+	tce_destroy_writer(writer);
+	if (ret < 0)
+		name_error(err, "saving what the tables hold now");
+	return ret;
+}
+
+/* The second reading: write. */
+static int write_tables(struct restore *restore, struct tce_error *err)
+{
+	struct tce_source source;
+	struct tce_geometry geometry;
+	struct tce_reader *reader = NULL;
+	struct meter meter;
+	size_t i;
+	int ret;
+
+	ret = rewind_input(restore->input, err);
+	if (ret < 0)
+		return ret;
+	source = input_source(restore->input);
+	ret = tce_create_reader(&reader, &source, err);
+	for (i = 0; !ret && i < restore->count; i++) {
+		struct target *target = &restore->targets[i];
+		struct tce_progress progress;
+
+		ret = tce_next_table(reader, &geometry, err);
+		if (ret <= 0 || geometry.entries < target->saved.entries ||
+		    geometry.liobn != target->saved.liobn) {
+			if (ret >= 0)
+				ret = tce_set_error(err, TCE_ERR_CORRUPT, 0,
+						    "the image has changed while it was read");
+			break;
+		}
+		if (!target->chosen) {
+			ret = tce_skip_table(reader, err);
+			continue;
+		}
+		target->touched = true;
+		tell_guard(restore, i);
+		progress = begin_meter(&meter, &target->saved);
+		ret = tce_load_table(target->table, reader, &target->loaded, &progress, err);
+		end_meter(&meter);
+	}
+	/* Only at its end is an image known to be whole, also one that was overwritten meanwhile. */
+	if (!ret)
+		ret = tce_next_table(reader, &geometry, err);
+	tce_destroy_reader(reader);
+	if (ret > 0)
+		ret = tce_set_error(err, TCE_ERR_CORRUPT, 0,
+				    "the image has changed while it was read");
+	if (ret < 0)
+		name_error(err, restore->input->name);
+	return ret;
+}
+
+/* Does a live table hold what the scratch image says? Return: 1 if so, 0, or a negative status. */
+static int is_as_before(struct tce_table *table, struct tce_reader *reader, struct tce_error *err)
+{
+	const uint64_t entries = tce_table_geometry(table)->entries;
+	uint64_t *words = malloc(2 * TCE_BLOCK_MAX * sizeof(*words));
+	uint64_t *now = words + TCE_BLOCK_MAX, index = 0;
+	struct tce_cursor cursor;
+	int ret = 1;
+
+	if (!words)
+		return no_memory(err, "two blocks of entries");
+	tce_begin_cursor(&cursor, reader);
+	while (ret > 0 && index < entries) {
+		size_t n = entries - index < TCE_BLOCK_MAX ? (size_t)(entries - index) :
+							     TCE_BLOCK_MAX;
+
+		ret = tce_cursor_words(&cursor, words, n, err);
+		if (!ret)
+			ret = tce_read_words(table, index, now, n, err);
+		if (!ret)
+			ret = !memcmp(words, now, n * sizeof(*words));
+		index += n;
+	}
+	free(words);
+	return ret;
+}
+
+/* Call @take for each table of the scratch image that was touched; see put_back(). */
+static int visit_touched(struct restore *restore,
+			 int (*take)(struct tce_table *table, struct tce_reader *reader,
+				     struct tce_error *err), struct tce_error *err)
+{
+	struct tce_source source = tce_fd_source(restore->scratch);
+	struct tce_reader *reader = NULL;
+	struct tce_geometry geometry;
+	size_t i;
+	int ret;
+
+	if (lseek(restore->scratch, 0, SEEK_SET) < 0)
+		return tce_set_error(err, TCE_ERR_IO, errno,
+				     "the scratch file cannot be read again");
+	ret = tce_create_reader(&reader, &source, err);
+	for (i = 0; !ret && i < restore->count; i++) {
+		if (!restore->targets[i].chosen)
+			continue;
+		ret = tce_next_table(reader, &geometry, err);
+		if (!ret)
+			ret = tce_set_error(err, TCE_ERR_TORN, 0, "the scratch file");
+		else if (ret > 0)
+			ret = restore->targets[i].touched ?
+			      take(restore->targets[i].table, reader, err) : 0;
+	}
+	tce_destroy_reader(reader);
+	return ret;
+}
+
+/* Put back what a table held. */
+static int put_back(struct tce_table *table, struct tce_reader *reader, struct tce_error *err)
+{
+	return tce_load_table(table, reader, NULL, NULL, err);
+}
+
+static int see_as_before(struct tce_table *table, struct tce_reader *reader, struct tce_error *err)
+{
+	int ret = is_as_before(table, reader, err);
+
+	return ret > 0 ? 0 : ret ? ret : tce_set_error(err, TCE_ERR_IO, 0, "it has changed");
+}
+
+void undo(struct restore *restore)
+{
+	struct tce_error err = TCE_ERROR_INIT, look = TCE_ERROR_INIT;
+
+	if (!visit_touched(restore, put_back, &err)) {
+		print_warning("undone: every table is as it was before");
+		return;
+	}
+	print_error(&err);
+	/* What could not be written now may not have been written before either. */
+	if (!visit_touched(restore, see_as_before, &look))
+		print_warning("every table is as it was before: nothing had been changed");
+	else
+		print_warning("NOT undone: the tables named above are neither what they were nor "
+			      "what the image says");
+}
+
+/* Say what had been written before the failure. */
+static void print_written(const struct restore *restore)
+{
+	char name[TABLE_NAME_SIZE];
+	size_t i;
+
+	for (i = 0; i < restore->count; i++) {
+		const struct target *target = &restore->targets[i];
+
+		if (!target->touched)
+			continue;
+		format_table(&target->saved, name);
+		if (target->loaded.written)
+			print_warning("%s: entries 0 to %" PRIu64 " had been written", name,
+				      target->loaded.written - 1);
+		else
+			print_warning("%s: no entry had been written", name);
+	}
+}
+
+int restore_tables(struct restore *restore)
+{
+	struct tce_error error = TCE_ERROR_INIT, *err = &error;
+	sigset_t blocked, old;
+	int ret;
+
+	ret = save_old(restore, err);
+	if (ret < 0) {
+		print_error(err);
+		return ret;
+	}
+
+	/*
+	 * Nothing but SIGKILL comes between the first word and the last, or the undoing; see the
+	 * guard.
+	 */
+	sigfillset(&blocked);
+	sigprocmask(SIG_BLOCK, &blocked, &old);
+	ret = start_guard(restore, err);
+	if (ret < 0) {
+		print_error(err);
+		goto out_unblock;
+	}
+	ret = write_tables(restore, err);
+	if (ret < 0) {
+		print_error(err);
+		print_written(restore);
+		undo(restore);
+	}
+	dismiss_guard(restore);
+out_unblock:
+	sigprocmask(SIG_SETMASK, &old, NULL);
+	return ret;
+}

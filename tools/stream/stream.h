@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The parts of tce-stream: the hooks in a stream that goes by, and the images that tables are
+ * replaced from.
+ */
+#ifndef TCE_TOOLS_STREAM_H
+#define TCE_TOOLS_STREAM_H
+
+#include "source/stream-tables.h"
+
+/**
+ * struct import - a table that takes the place of one in the stream
+ * @file: the image that has it.
+ * @geometry: its header.
+ * @number: which table of the image it is.
+ * @used: the stream has such a table.
+ */
+struct import {
+	const char *file;
+	struct tce_geometry geometry;
+	unsigned int number;
+	bool used;
+};
+
+/**
+ * struct imports - all of them, and the one being read
+ * @list: what was asked for.
+ * @count: how many.
+ * @current: the table that is being replaced, or NULL.
+ * @fd: its image.
+ * @reader: of its image.
+ * @cursor: in its table.
+ */
+struct imports {
+	struct import *list;
+	size_t count;
+	struct import *current;
+	int fd;
+	struct tce_reader *reader;
+	struct tce_cursor cursor;
+};
+
+/**
+ * add_imports() - note every table of an image
+ * @imports: added to.
+ * @file: the image's name; must outlive the imports.
+ * @err: what failed.
+ *
+ * All of the image is read, so that a damaged one is found before QEMU sends.
+ *
+ * Return: 0, or a negative status.
+ */
+int add_imports(struct imports *imports, const char *file, struct tce_error *err);
+
+/**
+ * begin_import() - a table of the stream begins: is it to be replaced?
+ * @imports: all of them; @current is set if it is.
+ * @table: the table.
+ * @err: what failed.
+ *
+ * Return: 0, or a negative status.
+ */
+int begin_import(struct imports *imports, const struct tce_stream_table *table,
+		 struct tce_error *err);
+
+/**
+ * read_import() - the next entries of the table that takes the other's place
+ * @imports: with a current table.
+ * @words: receives them.
+ * @count: how many.
+ * @err: what failed.
+ *
+ * Return: 0, or a negative status.
+ */
+int read_import(struct imports *imports, uint64_t *words, size_t count, struct tce_error *err);
+
+/**
+ * end_import() - the table that is being replaced has ended
+ * @imports: with a current table.
+ * @table: the table in the stream.
+ * @err: how the two differ.
+ *
+ * Return: 0, or a negative status.
+ */
+int end_import(struct imports *imports, const struct tce_stream_table *table,
+	       struct tce_error *err);
+
+/**
+ * check_imports_used() - the stream has ended: had it every table that was to be replaced?
+ * @imports: all of them.
+ * @err: the first that it had not.
+ *
+ * Return: 0, or %TCE_ERR_NO_TABLE.
+ */
+int check_imports_used(const struct imports *imports, struct tce_error *err);
+
+/**
+ * close_imports() - free all of them
+ * @imports: may be all zeros.
+ */
+void close_imports(struct imports *imports);
+
+/* stats.c: what --stats says of a table, and of the whole. */
+void print_table_stats(const struct tce_stream_table *table);
+void print_stream_stats(const struct tce_stream_stats *stats);
+
+#endif /* TCE_TOOLS_STREAM_H */

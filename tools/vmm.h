@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Live tables as the command line names them.
+ */
+#ifndef TCE_TOOLS_VMM_H
+#define TCE_TOOLS_VMM_H
+
+#include "message.h"
+
+/**
+ * find_vmm_fd() - the table that is a certain fd of a VMM
+ * @vmm: the VMM.
+ * @pid: its process ID.
+ * @fd: the fd's number in it.
+ * @table: receives the table. Belongs to @vmm.
+ * @err: what failed.
+ *
+ * Return: 0, or %TCE_ERR_NO_TABLE.
+ */
+int find_vmm_fd(const struct tce_vmm *vmm, pid_t pid, int fd, struct tce_table **table,
+		struct tce_error *err);
+
+/**
+ * check_fd_number() - may this number be an inherited table's?
+ * @fd: what --fd says.
+ *
+ * What is printed goes to standard output and standard error: they are no tables.
+ *
+ * Return: %CLI_GO, or %EXIT_MISUSE after a message.
+ */
+int check_fd_number(int fd);
+
+/**
+ * check_own_fd() - can an inherited fd be used as a table?
+ * @fd: its number.
+ * @write: it will be written.
+ * @err: what stands against it.
+ *
+ * Return: 0, %TCE_ERR_UNSUPPORTED, or %TCE_ERR_IO.
+ */
+int check_own_fd(int fd, bool write, struct tce_error *err);
+
+#endif /* TCE_TOOLS_VMM_H */
