@@ -8,12 +8,9 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/pidfd.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "kvm-abi.h"
@@ -43,19 +40,6 @@ static size_t state_size(const KvmCriu__IrqController *controller)
 	return is_xive(controller) ? 16 : 8;
 }
 
-static int get_fd(pid_t pid, int fd)
-{
-	int pidfd = pidfd_open(pid, 0), local = -1;
-
-	if (pidfd >= 0) {
-		local = syscall(SYS_pidfd_getfd, pidfd, fd, 0);
-		close(pidfd);
-	}
-	if (local < 0)
-		pr_perror("Can't get fd %d of process %d", fd, pid);
-	return local;
-}
-
 /* Two pages for each source, one after the other; any process may map them. */
 static void *map_esbs(pid_t pid, const KvmCriu__IrqController *controller, size_t *size)
 {
@@ -76,11 +60,11 @@ static void *map_esbs(pid_t pid, const KvmCriu__IrqController *controller, size_
 
 static uint8_t load_esb(const void *esbs, uint32_t irq, unsigned int offset)
 {
-	size_t page = getpagesize();
+	size_t at = (irq * 2 + 1) * (size_t)getpagesize() + offset;
 	uint64_t value;
 
 	__sync_synchronize();
-	value = *(const volatile uint64_t *)(esbs + (irq * 2 + 1) * page + offset);
+	value = ((const volatile uint64_t *)esbs)[at / sizeof(value)];
 	__sync_synchronize();
 	return be64toh(value);
 }
@@ -116,13 +100,12 @@ static int list_sources(KvmCriu__IrqController *controller, const struct fdinfo 
 			return -1;
 		}
 		for (; first <= last; first++) {
-			KvmCriu__IrqSource *source = add_element(&controller->n_source,
-								 &controller->source,
-								 sizeof(*source));
+			KvmCriu__IrqSource *source =
+				add_element(&controller->n_source, &controller->source,
+					    &kvm_criu__irq_source__descriptor);
 
 			if (!source)
 				return -1;
-			kvm_criu__irq_source__init(source);
 			source->irq = first;
 		}
 	}
@@ -213,14 +196,13 @@ static int save_queues(const struct kvm_process *process, struct task *task, con
 			if (!config[priority]->qshift)
 				continue;
 			queue = add_element(&controller->n_queue, &controller->queue,
-					    sizeof(*queue));
+					    &kvm_criu__event_queue__descriptor);
 			if (!queue)
 				return -1;
-			kvm_criu__event_queue__init(queue);
 			queue->id = id | priority;
 			if (set_bytes(&queue->config, config[priority], sizeof(*config[0])))
 				return -1;
-			touch_guest_memory(process, vm, config[priority]->qaddr,
+			touch_guest_memory(process->pid, vm, config[priority]->qaddr,
 					   1UL << config[priority]->qshift);
 		}
 	}
@@ -269,11 +251,9 @@ static int read_controller(const struct kvm_process *process, struct task *task,
 
 	if (!name)
 		return -1;
-	controller->type = strdup(strncmp(name, "kvm-xive-native\n", 16) ? "xics" : "xive");
-	if (!controller->type) {
-		pr_err("Out of memory\n");
+	if (set_string(&controller->type,
+		       strncmp(name, "kvm-xive-native\n", 16) ? "xics" : "xive", 4))
 		return -1;
-	}
 	controller->has_nr_servers = !fdinfo_u64(info, "kvm-irq-nr-servers", &servers);
 	if (controller->has_nr_servers)
 		controller->nr_servers = servers;
@@ -311,12 +291,9 @@ int save_irqchip(const struct kvm_process *process, struct task *task, uint64_t 
 		       "so it can't be saved\n", number, process->pid);
 		return -1;
 	}
-	controller = calloc(1, sizeof(*controller));
-	if (!controller) {
-		pr_err("Out of memory\n");
+	controller = new_message(&kvm_criu__irq_controller__descriptor);
+	if (!controller)
 		return -1;
-	}
-	kvm_criu__irq_controller__init(controller);
 	controller->fd = process->fds[i].fd;
 	vm->irq_controller = controller;
 	if (read_fdinfo(&info, process->pid, controller->fd))
@@ -324,24 +301,6 @@ int save_irqchip(const struct kvm_process *process, struct task *task, uint64_t 
 	ret = read_controller(process, task, number, vm, &info);
 	free_fdinfo(&info);
 	return ret;
-}
-
-void free_irqchip(KvmCriu__IrqController *controller)
-{
-	size_t i;
-
-	if (!controller)
-		return;
-	for (i = 0; i < controller->n_source; i++)
-		free(controller->source[i]);
-	free(controller->source);
-	for (i = 0; i < controller->n_queue; i++) {
-		free(controller->queue[i]->config.data);
-		free(controller->queue[i]);
-	}
-	free(controller->queue);
-	free(controller->type);
-	free(controller);
 }
 
 /* ---- restore ---- */

@@ -10,6 +10,8 @@
 
 #include <linux/kvm.h>
 
+#include "tce-kvm.h"
+
 #ifndef __KVM_HAVE_VCPU_EVENTS
 #define KVM_CAP_VCPU_EVENTS		41
 /* arch/powerpc/include/uapi/asm/kvm.h */
@@ -30,11 +32,6 @@ struct kvm_vcpu_events {
 	__u64 mmio_vaddr;
 	__u64 reserved2[4];
 };
-#endif
-
-#ifndef KVM_CAP_SPAPR_TCE_FD
-#define KVM_CAP_SPAPR_TCE_FD		0x7ce
-#define KVM_SPAPR_TCE_FD_FILE		(1 << 0)
 #endif
 
 #ifndef KVM_CAP_PPC_DIRTY_LOG_FULL

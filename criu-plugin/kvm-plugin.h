@@ -9,7 +9,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include <compel/loglevels.h>
 
@@ -26,9 +28,20 @@ void print_on_level(unsigned int level, const char *format, ...)
 #define pr_info(format, ...)	print_on_level(COMPEL_LOG_INFO, "kvm: " format, ##__VA_ARGS__)
 #define pr_perror(format, ...)	pr_err(format ": %m\n", ##__VA_ARGS__)
 
+static inline uint64_t now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000ULL + now.tv_nsec / 1000;
+}
+
 /* ---- image.c: files in CRIU's image folder ---- */
 
-#define IMAGE_VERSION	2
+#define IMAGE_VERSION	2	/* of a VM's; the others' are below */
+#define TASK_VERSION	1
+#define SOCKET_VERSION	1
+#define VM_TYPE		"hv"
 
 struct image;
 
@@ -51,7 +64,49 @@ void table_image_name(char *name, size_t size, uint64_t vm, uint64_t liobn);
 /* Logs what libtce says about it, and is -1. */
 int table_error(const struct tce_error *err, const char *name);
 
-/* ---- procfs.c: what /proc says about a process ---- */
+/* ---- message.c: protobuf-c's messages ---- */
+
+/* One with its defaults, or NULL. */
+void *new_message(const ProtobufCMessageDescriptor *type);
+/* With all that is in it; of NULL nothing. */
+void free_message(void *message);
+/*
+ * Append a message of its own to a repeated field, whose two parts are &message->n_field and
+ * &message->field. The answer is the new one, or NULL.
+ */
+void *add_element(size_t *count, void *array, const ProtobufCMessageDescriptor *type);
+int set_bytes(ProtobufCBinaryData *bytes, const void *data, size_t len);
+/* At most @len characters of @text. */
+int set_string(char **string, const char *text, size_t len);
+
+/* ---- procfs.c: the files of /proc ---- */
+
+#define PATH_LEN	64	/* of a file there */
+
+/* A "name:<tab>value" file of /proc, in memory. */
+struct fdinfo {
+	char *text;
+	size_t len;
+};
+
+int read_fdinfo(struct fdinfo *info, pid_t pid, int fd);
+void free_fdinfo(struct fdinfo *info);
+/* The value of the next line called @name after @from (NULL: from the start), or NULL. */
+const char *next_fdinfo(const struct fdinfo *info, const char *name, const char *from);
+int fdinfo_u64(const struct fdinfo *info, const char *name, uint64_t *value);
+/* The process's ID in its own namespace, or 0. */
+unsigned int read_vpid(pid_t pid);
+
+/* ---- process.c: a process's files and memory ---- */
+
+/* The calling process's copy of @fd, or -1. */
+int get_fd(pid_t pid, int fd);
+/* @len bytes of a stopped process, to or from @local. */
+int copy_memory(pid_t pid, bool to_task, uint64_t remote, void *local, size_t len);
+/* Memory of the guest that others than the process have written to counts as changed. */
+void touch_guest_memory(pid_t pid, const KvmCriu__Vm *vm, uint64_t gpa, uint64_t len);
+
+/* ---- scan.c: what a process has of KVM ---- */
 
 /* A KVM object behind a file descriptor of the process. */
 struct kvm_fd {
@@ -88,12 +143,6 @@ struct kvm_process {
 	int alien_fd;
 };
 
-/* A "name:<tab>value" file of /proc, in memory. */
-struct fdinfo {
-	char *text;
-	size_t len;
-};
-
 /*
  * Look at the fds and the mappings of a process, change nothing. Kinds of KVM objects that
  * can't be saved are refused here, by name. The answer is 1 if there is anything of KVM in it,
@@ -101,17 +150,10 @@ struct fdinfo {
  */
 int scan_process(struct kvm_process *process, pid_t pid);
 void free_process(struct kvm_process *process);
-unsigned int read_vpid(pid_t pid);
 /* The same for one fd: 1 with *@found if it is KVM's. */
 int identify_fd(pid_t pid, int fd, struct kvm_fd *found);
 /* Is the calling process's @fd, opened through map_files, of something of KVM's? */
 bool is_mapped_object(int fd);
-
-int read_fdinfo(struct fdinfo *info, pid_t pid, int fd);
-void free_fdinfo(struct fdinfo *info);
-/* The value of the next line called @name after @from (NULL: from the start), or NULL. */
-const char *next_fdinfo(const struct fdinfo *info, const char *name, const char *from);
-int fdinfo_u64(const struct fdinfo *info, const char *name, uint64_t *value);
 
 /* ---- task.c: system calls inside a stopped process ---- */
 
@@ -137,8 +179,6 @@ int run_calls(struct task *task, const char *failed);
 /* Forget calls and buffers of the last run. */
 void reset_task(struct task *task);
 int close_task(struct task *task);
-/* @len bytes of a stopped process, to or from @local. */
-int copy_memory(pid_t pid, bool to_task, uint64_t remote, void *local, size_t len);
 
 #define task_ioctl(task, may_fail, fd, cmd, arg) \
 	task_call(task, may_fail, __NR_ioctl, fd, cmd, arg, 0, 0, 0)
@@ -167,24 +207,24 @@ void abandon_early(void);
 /* Stop the logs that are still on. */
 void end_early(void);
 
-/* ---- save.c and restore.c: a VM ---- */
-
-/* Append an element, all zeros, to a repeated field of a message: &message->n_field, &message->field. */
-void *add_element(size_t *count, void *array, size_t size);
-int set_bytes(ProtobufCBinaryData *bytes, const void *data, size_t len);
-/* Memory of the guest that others than the process have written to counts as changed. */
-void touch_guest_memory(const struct kvm_process *process, const KvmCriu__Vm *vm, uint64_t gpa,
-			uint64_t len);
-uint64_t now_us(void);
+/* ---- save.c ---- */
 
 /* Write the images of a VM that @process owns. Changes nothing in the VM. */
 int save_vm(const struct kvm_process *process, struct task *task, const struct kvm_fd *vm_fd);
 
-/* Before anything is created: can what the image folder has be restored here? */
+/* ---- check.c ---- */
+
+/* Before anything is created: load the VMs, and can what the image folder has be restored here? */
 int check_images(void);
+
+/* ---- restore.c ---- */
+
 /* The fd for CRIU's external file @id, made in the calling process; -ENOTSUP if not ours. */
 int restore_file(uint32_t id);
-/* What can only be done in the whole process: mappings and ioeventfds. */
+
+/* ---- finish.c ---- */
+
+/* What can only be done in the whole process: mappings, ioeventfds and irqfds. */
 int finish_process(pid_t pid);
 
 /* ---- irqchip.c: the interrupt controller in KVM, if there is one ---- */
@@ -192,7 +232,6 @@ int finish_process(pid_t pid);
 /* With all vCPUs in @vm already, and no irqfd in the middle of something. */
 int save_irqchip(const struct kvm_process *process, struct task *task, uint64_t number,
 		 KvmCriu__Vm *vm);
-void free_irqchip(KvmCriu__IrqController *controller);
 
 /* Before anything is created. */
 int check_irqchip(const KvmCriu__Vm *vm);
@@ -205,7 +244,7 @@ int finish_irqchip(pid_t pid, struct task *task, const KvmCriu__Vm *vm);
 
 /* ---- stack.c: what CRIU would overwrite at the end of a restore ---- */
 
-/* At the dump, with the process stopped. The caller frees image->stack_data.data. */
+/* At the dump, with the process stopped. */
 int save_stack(pid_t pid, KvmCriu__Task *image);
 /* After CRIU's last use of that stack. */
 int restore_stack(pid_t pid, const KvmCriu__Task *image);

@@ -104,16 +104,11 @@ static int save_vms(const struct kvm_process *process, struct task *task, KvmCri
 		}
 		if (save_vm(process, task, vm_fd) || note_saved_vm(fd->vm))
 			return -1;
-		owned = calloc(1, sizeof(*owned));
-		if (!owned) {
-			pr_err("Out of memory\n");
+		owned = add_element(&image->n_vm, &image->vm, &kvm_criu__owned_vm__descriptor);
+		if (!owned)
 			return -1;
-		}
-		kvm_criu__owned_vm__init(owned);
 		owned->number = fd->vm;
 		owned->fd = vm_fd->fd;
-		/* room for one a file was made by the caller */
-		image->vm[image->n_vm++] = owned;
 	}
 	return 0;
 }
@@ -125,13 +120,11 @@ static int save_task(const struct kvm_process *process, KvmCriu__Task *image)
 
 	for (i = 0; i < process->nr_maps; i++) {
 		const struct kvm_map *map = &process->maps[i];
-		KvmCriu__Mapping *saved = calloc(1, sizeof(*saved));
+		KvmCriu__Mapping *saved = add_element(&image->n_mapping, &image->mapping,
+						      &kvm_criu__mapping__descriptor);
 
-		if (!saved) {
-			pr_err("Out of memory\n");
+		if (!saved)
 			return -1;
-		}
-		kvm_criu__mapping__init(saved);
 		saved->start = map->start;
 		saved->size = map->end - map->start;
 		saved->offset = map->offset;
@@ -139,7 +132,6 @@ static int save_task(const struct kvm_process *process, KvmCriu__Task *image)
 		saved->flags = map->flags;
 		saved->fd = map->fd->fd;
 		saved->dontfork = map->dontfork;
-		image->mapping[image->n_mapping++] = saved;
 	}
 	snprintf(name, sizeof(name), "kvm-task-%u.img", process->vpid);
 	return save_message(name, &image->base);
@@ -189,43 +181,26 @@ static int put_mappings_back(const struct kvm_process *process)
 	return ret;
 }
 
-static void free_task_image(KvmCriu__Task *image)
-{
-	size_t i;
-
-	for (i = 0; i < image->n_mapping; i++)
-		free(image->mapping[i]);
-	free(image->mapping);
-	for (i = 0; i < image->n_vm; i++)
-		free(image->vm[i]);
-	free(image->vm);
-	free(image->stack_data.data);
-}
-
 static int save_process(struct kvm_process *process)
 {
-	KvmCriu__Task image = KVM_CRIU__TASK__INIT;
+	KvmCriu__Task *image = new_message(&kvm_criu__task__descriptor);
 	struct task *task;
 	int ret = -1;
 
-	image.version = 1;
-	image.mapping = calloc(process->nr_maps + 1, sizeof(*image.mapping));
-	image.vm = calloc(process->nr_fds + 1, sizeof(*image.vm));
-	if (!image.mapping || !image.vm) {
-		pr_err("Out of memory\n");
-		goto out;
-	}
-	if (save_stack(process->pid, &image))
+	if (!image)
+		return -1;
+	image->version = TASK_VERSION;
+	if (save_stack(process->pid, image))
 		goto out;
 	task = open_task(process->pid);
 	if (!task)
 		goto out;
-	if (!save_vms(process, task, &image) && !save_task(process, &image))
+	if (!save_vms(process, task, image) && !save_task(process, image))
 		ret = replace_mappings(process, task);
 	if (close_task(task))
 		ret = -1;
 out:
-	free_task_image(&image);
+	free_message(image);
 	return ret;
 }
 

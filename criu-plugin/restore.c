@@ -5,9 +5,6 @@
  * CRIU asks for one file at a time, in the order of fd numbers, inside the process that is being
  * restored. KVM's objects depend on each other, so the first question makes all of a VM, with
  * everything in it; the fds wait far above those of the process until CRIU asks for them.
- *
- * What is in the images is checked twice: in check_images(), before CRIU has made anything, and
- * by KVM, which takes nothing on trust from user space.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -18,319 +15,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-#include <criu/criu-plugin.h>
-
 #include "kvm-abi.h"
-#include "kvm-plugin.h"
 #include "regs.h"
-#include "tce.h"
+#include "vm-images.h"
 
-#define VCPUS_MAX	2048
-#define BATCH		1000	/* irqfds in one run of system calls */
 #define HPTE_SIZE	16
-#define RTAS_NAME_SIZE	sizeof(((struct kvm_rtas_token_args *)0)->name)
-
-struct vm {
-	KvmCriu__Vm *image;
-	unsigned int files_left;	/* that CRIU has not asked for yet */
-	bool made;
-	int fd;
-	int *vcpu_fds;
-	int *table_fds;
-	int device_fd;		/* of the interrupt controller, if there is one */
-};
-
-/* Read in CRIU's main process; the processes that it forks have their own copy. */
-static struct vm *vms;
-static size_t nr_vms;
-
-static struct vm *find_vm(uint64_t number)
-{
-	size_t i;
-
-	for (i = 0; i < nr_vms; i++)
-		if (vms[i].image->number == number)
-			return &vms[i];
-	return NULL;
-}
-
-/* Open a table's image and read up to its table, which must be the one that the VM had. */
-static int open_table_image(const KvmCriu__Vm *vm, const KvmCriu__Table *table,
-			    struct tce_reader **reader, int *fd)
-{
-	struct tce_error err = TCE_ERROR_INIT;
-	struct tce_geometry geometry;
-	struct tce_source source;
-	char name[64];
-
-	*reader = NULL;
-	table_image_name(name, sizeof(name), vm->number, table->liobn);
-	*fd = openat(criu_get_image_dir(), name, O_RDONLY | O_CLOEXEC);
-	if (*fd < 0) {
-		pr_perror("Can't open image %s", name);
-		return -1;
-	}
-	source = tce_fd_source(*fd);
-	if (tce_create_reader(reader, &source, &err))
-		goto err;
-	switch (tce_next_table(*reader, &geometry, &err)) {
-	case 0:
-		pr_err("Image %s has no table\n", name);
-		goto out;
-	case 1:
-		break;
-	default:
-		goto err;
-	}
-	if (geometry.known != TCE_KNOWN_ALL || geometry.liobn != table->liobn ||
-	    geometry.page_shift != table->page_shift ||
-	    geometry.bus_offset != table->bus_offset || geometry.entries != table->entries) {
-		pr_err("Image %s is of another table: LIOBN %#" PRIx64 ", page shift %u, bus offset %#"
-		       PRIx64 ", %" PRIu64 " entries; VM %" PRIu64 " had LIOBN %#" PRIx64
-		       ", page shift %u, bus offset %#" PRIx64 ", %" PRIu64 " entries\n", name,
-		       geometry.liobn, geometry.page_shift, geometry.bus_offset, geometry.entries,
-		       vm->number, table->liobn, table->page_shift, table->bus_offset,
-		       table->entries);
-		goto out;
-	}
-	return 0;
-err:
-	table_error(&err, name);
-out:
-	tce_destroy_reader(*reader);
-	*reader = NULL;
-	close(*fd);
-	return -1;
-}
-
-/* ---- before anything is created ---- */
-
-static int check_tables(const KvmCriu__Vm *vm)
-{
-	struct tce_reader *reader;
-	size_t i, k;
-	int fd;
-
-	for (i = 0; i < vm->n_table; i++) {
-		for (k = 0; k < i; k++) {
-			if (vm->table[i]->liobn == vm->table[k]->liobn) {
-				pr_err("VM %" PRIu64 " has two tables with LIOBN %#" PRIx64 "\n",
-				       vm->number, vm->table[i]->liobn);
-				return -1;
-			}
-		}
-		if (open_table_image(vm, vm->table[i], &reader, &fd))
-			return -1;
-		tce_destroy_reader(reader);
-		close(fd);
-	}
-	return 0;
-}
-
-static int extension(int kvm, int number)
-{
-	int value = ioctl(kvm, KVM_CHECK_EXTENSION, number);
-
-	return value < 0 ? 0 : value;
-}
-
-static int refuse(const KvmCriu__Vm *vm, const char *why)
-{
-	pr_err("VM %" PRIu64 " can't be restored here: %s\n", vm->number, why);
-	return -1;
-}
-
-static bool known_reg(uint64_t id)
-{
-	size_t i;
-
-	for (i = 0; i < nr_reg_ranges; i++)
-		if (id >= reg_ranges[i].first && id - reg_ranges[i].first < reg_ranges[i].count)
-			return true;
-	return false;
-}
-
-static int check_vcpu(const KvmCriu__Vm *vm, const KvmCriu__Vcpu *vcpu, size_t run_size)
-{
-	size_t i;
-
-	if (vcpu->regs.len != sizeof(struct kvm_regs) ||
-	    vcpu->sregs.len != sizeof(struct kvm_sregs) ||
-	    vcpu->events.len != sizeof(struct kvm_vcpu_events) ||
-	    (vcpu->has_signal_mask && vcpu->signal_mask.len != sizeof(uint64_t)))
-		return refuse(vm, "the image of a vCPU has registers of another size");
-	if (vcpu->run.len != run_size)
-		return refuse(vm, "its run pages have another size than KVM's here");
-	for (i = 0; i < vcpu->n_reg; i++) {
-		const KvmCriu__Reg *reg = vcpu->reg[i];
-
-		if (!known_reg(reg->id) || reg->value.len !=
-		    1UL << ((reg->id & KVM_REG_SIZE_MASK) >> KVM_REG_SIZE_SHIFT))
-			return refuse(vm, "the image of a vCPU has an unknown register");
-	}
-	return 0;
-}
-
-static bool logs_dirty_pages(const KvmCriu__Vm *vm)
-{
-	size_t i;
-
-	for (i = 0; i < vm->n_slot; i++)
-		if (vm->slot[i]->flags & KVM_MEM_LOG_DIRTY_PAGES)
-			return true;
-	return vm->dirty_log_full;
-}
-
-static int check_vm(const KvmCriu__Vm *vm, int kvm)
-{
-	bool radix = !strcmp(vm->mmu, "radix");
-	int run_size = ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
-	size_t i;
-
-	if (vm->version != IMAGE_VERSION)
-		return refuse(vm, "its image has a version that this plugin does not know");
-	if (strcmp(vm->type, "hv") || (!radix && strcmp(vm->mmu, "hpt")))
-		return refuse(vm, "its type is unknown");
-	if (vm->host_page_size != (uint32_t)getpagesize())
-		return refuse(vm, "the host's page size is another one");
-	if (vm->pvr != read_pvr())
-		return refuse(vm, "the host's processor (PVR) is another one");
-	if (extension(kvm, KVM_CAP_VCPU_EVENTS) <= 0)
-		return refuse(vm, "the running kernel lacks this project's patches "
-			      "(KVM_CAP_VCPU_EVENTS)");
-	if (vm->n_table && !(extension(kvm, KVM_CAP_SPAPR_TCE_FD) & KVM_SPAPR_TCE_FD_FILE))
-		return refuse(vm, "the running kernel lacks this project's patches "
-			      "(KVM_CAP_SPAPR_TCE_FD)");
-	if (radix && !extension(kvm, KVM_CAP_PPC_MMU_RADIX))
-		return refuse(vm, "KVM can't run radix guests on this host "
-			      "(KVM_CAP_PPC_MMU_RADIX)");
-	if (!radix && !extension(kvm, KVM_CAP_PPC_HTAB_FD))
-		return refuse(vm, "KVM can't run HPT guests on this host (KVM_CAP_PPC_HTAB_FD)");
-	if (!vm->n_vcpu || vm->n_vcpu > VCPUS_MAX)
-		return refuse(vm, "its number of vCPUs is out of range");
-	for (i = 0; i < vm->n_vcpu; i++)
-		if (check_vcpu(vm, vm->vcpu[i], run_size))
-			return -1;
-	if (logs_dirty_pages(vm) && extension(kvm, KVM_CAP_PPC_DIRTY_LOG_FULL) <= 0)
-		return refuse(vm, "the running kernel lacks this project's patches "
-			      "(KVM_CAP_PPC_DIRTY_LOG_FULL)");
-	if (check_irqchip(vm))
-		return -1;
-	if (vm->irq_controller && !strcmp(vm->irq_controller->type, "xive") &&
-	    extension(kvm, KVM_CAP_PPC_IRQ_XIVE) <= 0)
-		return refuse(vm, "KVM has no XIVE on this host (KVM_CAP_PPC_IRQ_XIVE)");
-	for (i = 0; i < vm->n_rtas_token; i++)
-		if (strlen(vm->rtas_token[i]->name) >= RTAS_NAME_SIZE)
-			return refuse(vm, "its image has an RTAS call with too long a name");
-	return check_tables(vm);
-}
-
-static int load_vm(const char *name)
-{
-	struct vm *more;
-	KvmCriu__Vm *image;
-	int failed;
-
-	image = load_message(name, &kvm_criu__vm__descriptor, false, &failed);
-	if (!image)
-		return -1;
-	if (find_vm(image->number)) {
-		pr_err("%s: VM %" PRIu64 " is there twice\n", name, image->number);
-		goto err;
-	}
-	more = reallocarray(vms, nr_vms + 1, sizeof(*vms));
-	if (!more) {
-		pr_err("Out of memory\n");
-		goto err;
-	}
-	vms = more;
-	vms[nr_vms++] = (struct vm){ .image = image };
-	return 0;
-err:
-	kvm_criu__vm__free_unpacked(image, NULL);
-	return -1;
-}
-
-static int count_file(const char *name)
-{
-	KvmCriu__File *file;
-	struct vm *vm;
-	int failed, ret = 0;
-
-	file = load_message(name, &kvm_criu__file__descriptor, false, &failed);
-	if (!file)
-		return -1;
-	if (file->object != KVM_CRIU__OBJECT__KVM) {
-		vm = find_vm(file->vm);
-		if (vm) {
-			vm->files_left++;
-		} else {
-			pr_err("%s is of VM %" PRIu64 ", which has no image\n", name, file->vm);
-			ret = -1;
-		}
-	}
-	kvm_criu__file__free_unpacked(file, NULL);
-	return ret;
-}
-
-/* Call @each for every image called @prefix something .img. */
-static int for_each_image(const char *prefix, int (*each)(const char *name))
-{
-	int fd = openat(criu_get_image_dir(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct dirent *entry;
-	int ret = 0;
-	size_t len;
-	DIR *dir;
-
-	dir = fd < 0 ? NULL : fdopendir(fd);
-	if (!dir) {
-		pr_perror("Can't read the image folder");
-		if (fd >= 0)
-			close(fd);
-		return -1;
-	}
-	while (!ret) {
-		errno = 0;
-		entry = readdir(dir);
-		if (!entry) {
-			if (errno) {
-				pr_perror("Can't read the image folder");
-				ret = -1;
-			}
-			break;
-		}
-		len = strlen(entry->d_name);
-		if (!strncmp(entry->d_name, prefix, strlen(prefix)) && len > 4 &&
-		    !strcmp(entry->d_name + len - 4, ".img"))
-			ret = each(entry->d_name);
-	}
-	closedir(dir);
-	return ret;
-}
-
-int check_images(void)
-{
-	int kvm, ret = 0;
-	size_t i;
-
-	if (for_each_image("kvm-vm-", load_vm) || for_each_image("kvm-file-", count_file))
-		return -1;
-	kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-	if (kvm < 0) {
-		pr_perror("There are VMs to restore, but /dev/kvm can't be opened");
-		return -1;
-	}
-	for (i = 0; i < nr_vms && !ret; i++)
-		ret = check_vm(vms[i].image, kvm);
-	close(kvm);
-	return ret;
-}
-
-/* ---- in the restored process ---- */
+#define HCALLS_MAX	0x1000	/* no less than KVM's MAX_HCALL_OPCODE */
 
 /*
  * Move an fd out of the way of those that CRIU puts in place: above everything that is open now.
@@ -380,8 +72,8 @@ static int vm_enable(const struct vm *vm, uint32_t cap, uint64_t a0, uint64_t a1
 static int set_hcalls(const struct vm *vm, const struct fdinfo *info)
 {
 	const char *text = next_fdinfo(info, "kvm-hcalls", NULL);
-	bool now[0x1000] = {};
-	bool then[0x1000] = {};
+	bool now[HCALLS_MAX] = {};
+	bool then[HCALLS_MAX] = {};
 	size_t i;
 	char *end;
 
@@ -395,7 +87,7 @@ static int set_hcalls(const struct vm *vm, const struct fdinfo *info)
 	}
 	for (i = 0; i < vm->image->n_hcall; i++) {
 		if (vm->image->hcall[i] >= ARRAY_LEN(then))
-			return refuse(vm->image, "it has an unknown hcall enabled");
+			return refuse_vm(vm->image, "it has an unknown hcall enabled");
 		then[vm->image->hcall[i]] = true;
 	}
 	for (i = 0; i < ARRAY_LEN(now); i++)
@@ -432,7 +124,7 @@ static int configure_vm(const struct vm *vm)
 		return -1;
 	smt = next_fdinfo(&info, "kvm-smt", NULL);
 	if (!smt || sscanf(smt, "%u %u", &smt_mode, &emul_smt_mode) != 2) {
-		refuse(image, "the running kernel lacks this project's patches (fdinfo)");
+		refuse_vm(image, "the running kernel lacks this project's patches (fdinfo)");
 		goto out;
 	}
 	/*
@@ -575,11 +267,11 @@ static int write_hpt_chunk(const struct vm *vm, int fd, const ProtobufCBinaryDat
 
 	while (at < chunk->len) {
 		if (chunk->len - at < sizeof(header))
-			return refuse(vm->image, "its HPT's image ends inside of a header");
+			return refuse_vm(vm->image, "its HPT's image ends inside of a header");
 		memcpy(&header, chunk->data + at, sizeof(header));
 		len = sizeof(header) + header.n_valid * (size_t)HPTE_SIZE;
 		if (chunk->len - at < len)
-			return refuse(vm->image, "its HPT's image ends inside of entries");
+			return refuse_vm(vm->image, "its HPT's image ends inside of entries");
 		if (write(fd, chunk->data + at, len) != (ssize_t)len) {
 			pr_perror("VM %" PRIu64 ": KVM refuses the %u entries of its HPT from %u on",
 				  vm->image->number, header.n_valid, header.index);
@@ -613,10 +305,9 @@ static int load_hpt(const struct vm *vm)
 		failed = write_hpt_chunk(vm, fd, &chunk->data);
 		if (failed)
 			break;
-		kvm_criu__hpt_chunk__free_unpacked(chunk, NULL);
+		free_message(chunk);
 	}
-	if (chunk)
-		kvm_criu__hpt_chunk__free_unpacked(chunk, NULL);
+	free_message(chunk);
 	if (fd >= 0)
 		close(fd);
 	close_image(image);
@@ -680,86 +371,6 @@ static int make_tables(struct vm *vm)
 			return -1;
 		vm->table_fds[i] = fd;
 		if (load_table(vm->image, table, fd))
-			return -1;
-	}
-	return 0;
-}
-
-static int vcpu_ioctl(int fd, const KvmCriu__Vcpu *vcpu, unsigned long cmd, void *arg,
-		      const char *what)
-{
-	if (ioctl(fd, cmd, arg) >= 0)
-		return 0;
-	pr_perror("vCPU %u: KVM refuses its %s", vcpu->id, what);
-	return -1;
-}
-
-static int set_registers(const KvmCriu__Vcpu *vcpu, int fd, uint64_t tb_offset)
-{
-	size_t i;
-
-	if (vcpu_ioctl(fd, vcpu, KVM_SET_SREGS, vcpu->sregs.data, "special registers"))
-		return -1;
-	for (i = 0; i < vcpu->n_reg; i++) {
-		struct kvm_one_reg one = {
-			.id = vcpu->reg[i]->id,
-			.addr = (uintptr_t)vcpu->reg[i]->value.data,
-		};
-
-		if (one.id == KVM_REG_PPC_TB_OFFSET)
-			one.addr = (uintptr_t)&tb_offset;
-		if (ioctl(fd, KVM_SET_ONE_REG, &one)) {
-			pr_perror("vCPU %u: KVM refuses its register %#" PRIx64, vcpu->id,
-				  (uint64_t)one.id);
-			return -1;
-		}
-	}
-	/* last: setting MSR depends on what came before */
-	return vcpu_ioctl(fd, vcpu, KVM_SET_REGS, vcpu->regs.data, "registers");
-}
-
-static int set_signal_mask(const KvmCriu__Vcpu *vcpu, int fd)
-{
-	struct {
-		struct kvm_signal_mask mask;
-		uint64_t sigset;
-	} __attribute__((packed)) args = { .mask.len = sizeof(args.sigset) };
-
-	if (!vcpu->has_signal_mask)
-		return 0;
-	memcpy(&args.sigset, vcpu->signal_mask.data, sizeof(args.sigset));
-	return vcpu_ioctl(fd, vcpu, KVM_SET_SIGNAL_MASK, &args, "signal mask");
-}
-
-static int set_run_pages(const KvmCriu__Vcpu *vcpu, int fd)
-{
-	void *run = mmap(NULL, vcpu->run.len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-
-	if (run == MAP_FAILED) {
-		pr_perror("Can't map the run pages of vCPU %u", vcpu->id);
-		return -1;
-	}
-	memcpy(run, vcpu->run.data, vcpu->run.len);
-	munmap(run, vcpu->run.len);
-	return 0;
-}
-
-static int set_vcpus(const struct vm *vm)
-{
-	/*
-	 * The guest's clock goes on where it stood. KVM rounds the offset up, so it never goes
-	 * back; it is one number, so that it is the same on all vCPUs.
-	 */
-	uint64_t tb_offset = vm->image->guest_timebase - read_timebase();
-	size_t i;
-
-	for (i = 0; i < vm->image->n_vcpu; i++) {
-		const KvmCriu__Vcpu *vcpu = vm->image->vcpu[i];
-		int fd = vm->vcpu_fds[i];
-
-		if (set_registers(vcpu, fd, tb_offset) || set_run_pages(vcpu, fd) ||
-		    set_signal_mask(vcpu, fd) ||
-		    vcpu_ioctl(fd, vcpu, KVM_SET_VCPU_EVENTS, vcpu->events.data, "events"))
 			return -1;
 	}
 	return 0;
@@ -901,117 +512,7 @@ int restore_file(uint32_t id)
 	else if (--vm->files_left == 0)
 		let_go(vm);
 out:
-	kvm_criu__file__free_unpacked(file, NULL);
+	free_message(file);
 	return fd;
 }
 
-/* ---- with the whole process there ---- */
-
-static int add_ioeventfds(struct task *task, const struct vm *vm, int vm_fd)
-{
-	size_t i;
-
-	for (i = 0; i < vm->image->n_ioeventfd; i++) {
-		const KvmCriu__Ioeventfd *saved = vm->image->ioeventfd[i];
-		struct kvm_ioeventfd *args;
-		uint64_t remote;
-
-		args = task_buffer(task, sizeof(*args), &remote);
-		args->addr = saved->addr;
-		args->len = saved->len;
-		args->fd = saved->fd;
-		args->datamatch = saved->datamatch;
-		if (saved->has_datamatch)
-			args->flags |= KVM_IOEVENTFD_FLAG_DATAMATCH;
-		task_ioctl(task, false, vm_fd, KVM_IOEVENTFD, remote);
-	}
-	return 0;
-}
-
-/* With the interrupt controller as it was: an eventfd that is signalled already interrupts. */
-static int add_irqfds(struct task *task, const struct vm *vm, int vm_fd)
-{
-	size_t i, at, n;
-
-	for (at = 0; at < vm->image->n_irqfd; at += n) {
-		n = vm->image->n_irqfd - at < BATCH ? vm->image->n_irqfd - at : BATCH;
-		reset_task(task);
-		for (i = at; i < at + n; i++) {
-			const KvmCriu__Irqfd *saved = vm->image->irqfd[i];
-			struct kvm_irqfd *args;
-			uint64_t remote;
-
-			args = task_buffer(task, sizeof(*args), &remote);
-			args->fd = saved->fd;
-			args->gsi = saved->gsi;
-			if (saved->has_resample_fd) {
-				args->flags = KVM_IRQFD_FLAG_RESAMPLE;
-				args->resamplefd = saved->resample_fd;
-			}
-			task_ioctl(task, false, vm_fd, KVM_IRQFD, remote);
-		}
-		if (run_calls(task, "KVM refuses irqfds"))
-			return -1;
-	}
-	return 0;
-}
-
-int finish_process(pid_t pid)
-{
-	KvmCriu__Task *saved = NULL;
-	struct task *task = NULL;
-	unsigned int vpid = read_vpid(pid);
-	int failed, ret = -1;
-	char name[64];
-	size_t i;
-
-	if (!vpid)
-		goto out;
-	snprintf(name, sizeof(name), "kvm-task-%u.img", vpid);
-	saved = load_message(name, &kvm_criu__task__descriptor, true, &failed);
-	if (!saved) {
-		if (!failed)
-			return -ENOTSUP;
-		goto out;
-	}
-	if (restore_stack(pid, saved))
-		goto out;
-	task = open_task(pid);
-	if (!task)
-		goto out;
-	for (i = 0; i < saved->n_mapping; i++) {
-		const KvmCriu__Mapping *map = saved->mapping[i];
-
-		task_call(task, false, __NR_mmap, map->start, map->size, map->prot,
-			  map->flags | MAP_FIXED, map->fd, map->offset);
-		if (map->dontfork)
-			task_call(task, false, __NR_madvise, map->start, map->size,
-				  MADV_DONTFORK, 0, 0, 0);
-	}
-	for (i = 0; i < saved->n_vm; i++) {
-		struct vm *vm = find_vm(saved->vm[i]->number);
-
-		if (!vm) {
-			pr_err("%s names a VM without an image\n", name);
-			goto out;
-		}
-		if (add_ioeventfds(task, vm, saved->vm[i]->fd))
-			goto out;
-	}
-	if (run_calls(task, "KVM's mappings and ioeventfds can't be put in place"))
-		goto out;
-	for (i = 0; i < saved->n_vm; i++) {
-		const struct vm *vm = find_vm(saved->vm[i]->number);
-
-		if (finish_irqchip(pid, task, vm->image) ||
-		    add_irqfds(task, vm, saved->vm[i]->fd))
-			goto out;
-	}
-	ret = 0;
-out:
-	if (task && close_task(task))
-		ret = -1;
-	if (saved)
-		kvm_criu__task__free_unpacked(saved, NULL);
-	return ret;
-}

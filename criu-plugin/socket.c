@@ -76,7 +76,7 @@ int save_socket(int fd, uint32_t id)
 	if (!is_accepted(fd))
 		return -ENOTSUP;
 	pr_info("unix socket %u: its client will find it closed after a restore\n", id);
-	image.version = 1;
+	image.version = SOCKET_VERSION;
 	socket_name(name, sizeof(name), id);
 	return save_message(name, &image.base);
 }
@@ -91,7 +91,7 @@ int restore_socket(uint32_t id)
 	image = load_message(name, &kvm_criu__socket__descriptor, true, &failed);
 	if (!image)
 		return failed ? -1 : -ENOTSUP;
-	kvm_criu__socket__free_unpacked(image, NULL);
+	free_message(image);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds)) {
 		pr_perror("Can't make a unix socket");
 		return -1;

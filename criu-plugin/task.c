@@ -14,7 +14,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include <compel/infect.h>
@@ -81,23 +80,6 @@ asm(".pushsection .rodata\n"
 _Static_assert(sizeof(struct call) == 128, "the loop's stride");
 _Static_assert(offsetof(struct call, may_fail) == 56 && offsetof(struct call, result) == 64,
 	       "the loop's offsets");
-
-int copy_memory(pid_t pid, bool to_task, uint64_t remote, void *local, size_t len)
-{
-	struct iovec here = { .iov_base = local, .iov_len = len };
-	struct iovec there = { .iov_base = (void *)remote, .iov_len = len };
-	ssize_t done;
-
-	if (!len)
-		return 0;
-	done = to_task ? process_vm_writev(pid, &here, 1, &there, 1, 0) :
-			 process_vm_readv(pid, &here, 1, &there, 1, 0);
-	if (done == (ssize_t)len)
-		return 0;
-	pr_perror("Can't %s %zu bytes at %#lx of process %d", to_task ? "write" : "read", len,
-		  (unsigned long)remote, pid);
-	return -1;
-}
 
 /*
  * The two calls made without the loop. Their errors can be told from their values: an address is

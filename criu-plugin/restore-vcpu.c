@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Setting the vCPUs of a VM that is being made to what their images say.
+ */
+#include <inttypes.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+
+#include "kvm-abi.h"
+#include "vm-images.h"
+
+static int vcpu_ioctl(int fd, const KvmCriu__Vcpu *vcpu, unsigned long cmd, void *arg,
+		      const char *what)
+{
+	if (ioctl(fd, cmd, arg) >= 0)
+		return 0;
+	pr_perror("vCPU %u: KVM refuses its %s", vcpu->id, what);
+	return -1;
+}
+
+static int set_registers(const KvmCriu__Vcpu *vcpu, int fd, uint64_t tb_offset)
+{
+	size_t i;
+
+	if (vcpu_ioctl(fd, vcpu, KVM_SET_SREGS, vcpu->sregs.data, "special registers"))
+		return -1;
+	for (i = 0; i < vcpu->n_reg; i++) {
+		struct kvm_one_reg one = {
+			.id = vcpu->reg[i]->id,
+			.addr = (uintptr_t)vcpu->reg[i]->value.data,
+		};
+
+		if (one.id == KVM_REG_PPC_TB_OFFSET)
+			one.addr = (uintptr_t)&tb_offset;
+		if (ioctl(fd, KVM_SET_ONE_REG, &one)) {
+			pr_perror("vCPU %u: KVM refuses its register %#" PRIx64, vcpu->id,
+				  (uint64_t)one.id);
+			return -1;
+		}
+	}
+	/* last: setting MSR depends on what came before */
+	return vcpu_ioctl(fd, vcpu, KVM_SET_REGS, vcpu->regs.data, "registers");
+}
+
+static int set_signal_mask(const KvmCriu__Vcpu *vcpu, int fd)
+{
+	struct {
+		struct kvm_signal_mask mask;
+		uint64_t sigset;
+	} __attribute__((packed)) args = { .mask.len = sizeof(args.sigset) };
+
+	if (!vcpu->has_signal_mask)
+		return 0;
+	memcpy(&args.sigset, vcpu->signal_mask.data, sizeof(args.sigset));
+	return vcpu_ioctl(fd, vcpu, KVM_SET_SIGNAL_MASK, &args, "signal mask");
+}
+
+static int set_run_pages(const KvmCriu__Vcpu *vcpu, int fd)
+{
+	void *run = mmap(NULL, vcpu->run.len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	if (run == MAP_FAILED) {
+		pr_perror("Can't map the run pages of vCPU %u", vcpu->id);
+		return -1;
+	}
+	memcpy(run, vcpu->run.data, vcpu->run.len);
+	munmap(run, vcpu->run.len);
+	return 0;
+}
+
+int set_vcpus(const struct vm *vm)
+{
+	/*
+	 * The guest's clock goes on where it stood. KVM rounds the offset up, so it never goes
+	 * back; it is one number, so that it is the same on all vCPUs.
+	 */
+	uint64_t tb_offset = vm->image->guest_timebase - read_timebase();
+	size_t i;
+
+	for (i = 0; i < vm->image->n_vcpu; i++) {
+		const KvmCriu__Vcpu *vcpu = vm->image->vcpu[i];
+		int fd = vm->vcpu_fds[i];
+
+		if (set_registers(vcpu, fd, tb_offset) || set_run_pages(vcpu, fd) ||
+		    set_signal_mask(vcpu, fd) ||
+		    vcpu_ioctl(fd, vcpu, KVM_SET_VCPU_EVENTS, vcpu->events.data, "events"))
+			return -1;
+	}
+	return 0;
+}

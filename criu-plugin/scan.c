@@ -1,0 +1,443 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Which KVM objects a process has open and mapped. Nothing here touches the process, so this is
+ * where objects that can't be saved are refused.
+ */
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "kvm-plugin.h"
+
+#define LINK_LEN	4096
+
+/* include/linux/miscdevice.h: KVM_MINOR */
+#define KVM_DEVICE	makedev(10, 232)
+
+static int refuse(const struct kvm_process *process, int fd, const char *what, const char *why)
+{
+	pr_err("Process %d, fd %d: %s can't be saved: %s\n", process->pid, fd, what, why);
+	return -1;
+}
+
+static const char no_patch[] =
+	"the running kernel does not have the read-outs of this project's patches";
+
+static int add_kvm_fd(struct kvm_process *process, const struct kvm_fd *fd)
+{
+	struct kvm_fd *fds = reallocarray(process->fds, process->nr_fds + 1, sizeof(*fds));
+
+	if (!fds) {
+		pr_err("Out of memory\n");
+		return -1;
+	}
+	process->fds = fds;
+	fds[process->nr_fds++] = *fd;
+	return 0;
+}
+
+static int add_eventfd(struct kvm_process *process, int fd)
+{
+	struct eventfd *eventfds;
+	struct fdinfo info;
+	uint64_t id;
+	int ret;
+
+	if (read_fdinfo(&info, process->pid, fd))
+		return -1;
+	ret = fdinfo_u64(&info, "eventfd-id", &id);
+	free_fdinfo(&info);
+	if (ret) {
+		pr_err("Process %d, fd %d: the kernel does not tell the eventfd's id\n",
+		       process->pid, fd);
+		return -1;
+	}
+	eventfds = reallocarray(process->eventfds, process->nr_eventfds + 1, sizeof(*eventfds));
+	if (!eventfds) {
+		pr_err("Out of memory\n");
+		return -1;
+	}
+	process->eventfds = eventfds;
+	eventfds[process->nr_eventfds++] = (struct eventfd){ .fd = fd, .id = id };
+	return 0;
+}
+
+/* XICS up to POWER8; XICS and XIVE on hosts with XIVE. A VM has at most one of them. */
+static const char *const controllers[] = { "kvm-xics", "kvm-xive", "kvm-xive-native" };
+
+/* States of a VM, each not 0 in fdinfo, that the plugin does not save. */
+static const struct {
+	const char *name;
+	const char *why;
+} unsaved[] = {
+	{ "kvm-dead", "KVM has declared it dead" },
+	{ "kvm-nested", "it may run nested guests" },
+	{ "kvm-secure", "it may become a secure guest" },
+	{ "kvm-hpt-resize", "its HPT is being resized" },
+	{ "kvm-dirty-ring", "it has a dirty ring" },
+};
+
+static int check_vm(const struct kvm_process *process, int fd, const struct fdinfo *info)
+{
+	const char *text = NULL;
+	uint64_t value;
+	size_t i;
+
+	while ((text = next_fdinfo(info, "kvm-device", text))) {
+		size_t len = strcspn(text, "\n");
+
+		for (i = 0; i < ARRAY_LEN(controllers); i++)
+			if (strlen(controllers[i]) == len && !strncmp(text, controllers[i], len))
+				break;
+		if (i == ARRAY_LEN(controllers)) {
+			pr_err("Process %d, fd %d: the VM has an in-kernel device (%.*s), which can't be saved\n",
+			       process->pid, fd, (int)len, text);
+			return -1;
+		}
+	}
+	text = next_fdinfo(info, "kvm-type", NULL);
+	if (!text || strncmp(text, VM_TYPE "\n", strlen(VM_TYPE) + 1))
+		return refuse(process, fd, "the VM", "its type is not KVM-HV");
+	if (next_fdinfo(info, "kvm-irqfd", NULL) && !next_fdinfo(info, "kvm-device", NULL))
+		return refuse(process, fd, "the VM", "it has an irqfd and no interrupt controller");
+	for (i = 0; i < ARRAY_LEN(unsaved); i++)
+		if (!fdinfo_u64(info, unsaved[i].name, &value) && value)
+			return refuse(process, fd, "the VM", unsaved[i].why);
+	return 0;
+}
+
+static int check_vcpu(const struct kvm_process *process, int fd, const struct fdinfo *info)
+{
+	uint64_t value;
+
+	if (!fdinfo_u64(info, "kvm-guest-debug", &value) && value)
+		return refuse(process, fd, "the vCPU", "it is being debugged");
+	if (!fdinfo_u64(info, "kvm-irq-type", &value) && value &&
+	    !next_fdinfo(info, "kvm-irq-server", NULL))
+		return refuse(process, fd, "the vCPU",
+			      "its in-kernel interrupt controller is of an unknown kind");
+	return 0;
+}
+
+static int check_table(const struct kvm_process *process, int fd, const struct fdinfo *info)
+{
+	const char *text = next_fdinfo(info, "tce-dirty-log", NULL);
+	uint64_t value, inode;
+
+	if (fdinfo_u64(info, "tce-hw-tables", &value) || value)
+		return refuse(process, fd, "the TCE table", "a hardware table (VFIO) is attached");
+	if (text && strncmp(text, "off", 3) &&
+	    (fdinfo_u64(info, "ino", &inode) || !early_log(inode)))
+		return refuse(process, fd, "the TCE table", "its dirty log is on");
+	return 0;
+}
+
+static const struct kind {
+	const char *link;
+	KvmCriu__Object object;
+	const char *which;	/* fdinfo line that tells which one in its VM */
+	int (*check)(const struct kvm_process *process, int fd, const struct fdinfo *info);
+} kinds[] = {
+	{ "kvm-vm", KVM_CRIU__OBJECT__VM, NULL, check_vm },
+	{ "kvm-vm-stats", KVM_CRIU__OBJECT__VM_STATS, NULL, NULL },
+	{ "kvm-vcpu:", KVM_CRIU__OBJECT__VCPU, "kvm-vcpu", check_vcpu },
+	{ "kvm-vcpu-stats:", KVM_CRIU__OBJECT__VCPU_STATS, "kvm-vcpu", NULL },
+	{ "kvm-tce:", KVM_CRIU__OBJECT__TABLE, "tce-liobn", check_table },
+	{ "kvm-xics", KVM_CRIU__OBJECT__DEVICE, NULL, NULL },
+	{ "kvm-xive", KVM_CRIU__OBJECT__DEVICE, NULL, NULL },
+	{ "kvm-xive-native", KVM_CRIU__OBJECT__DEVICE, NULL, NULL },
+};
+
+static bool is_kind(const struct kind *kind, const char *link)
+{
+	size_t len = strlen(kind->link);
+
+	if (kind->link[len - 1] == ':')
+		return !strncmp(link, kind->link, len);
+	return !strcmp(link, kind->link);
+}
+
+static int scan_kvm_fd(struct kvm_process *process, int fd, const char *link)
+{
+	const struct kind *kind = NULL;
+	struct kvm_fd found = { .fd = fd };
+	struct fdinfo info;
+	int ret = -1;
+	size_t i;
+
+	if (!strcmp(link, "kvm-spapr-tce"))
+		return refuse(process, fd, "the TCE table", no_patch);
+	for (i = 0; i < ARRAY_LEN(kinds); i++)
+		if (is_kind(&kinds[i], link))
+			kind = &kinds[i];
+	if (!kind)
+		return refuse(process, fd, link, "this kind of KVM object is not supported");
+
+	if (read_fdinfo(&info, process->pid, fd))
+		return -1;
+	if (fdinfo_u64(&info, "kvm-vm", &found.vm) ||
+	    (kind->which && fdinfo_u64(&info, kind->which, &found.which))) {
+		refuse(process, fd, link, no_patch);
+		goto out;
+	}
+	found.object = kind->object;
+	if ((found.object == KVM_CRIU__OBJECT__TABLE || found.object == KVM_CRIU__OBJECT__VCPU ||
+	     found.object == KVM_CRIU__OBJECT__DEVICE) &&
+	    fdinfo_u64(&info, "ino", &found.inode)) {
+		refuse(process, fd, link, "the kernel does not tell its inode");
+		goto out;
+	}
+	if (kind->check && kind->check(process, fd, &info))
+		goto out;
+	ret = add_kvm_fd(process, &found);
+out:
+	free_fdinfo(&info);
+	return ret;
+}
+
+/*
+ * What a VMM may have open for a device of its guest, and whose state only the kernel has. CRIU can't
+ * save it either, but finds out late, and does not say what it was for.
+ */
+static const struct alien {
+	const char *link;	/* its beginning */
+	const char *what;
+} aliens[] = {
+	{ "/dev/vhost-", "vhost: give the device's backend vhost=off" },
+	{ "/dev/vfio/", "VFIO: unplug the device first" },
+	{ "/dev/iommu", "VFIO: unplug the device first" },
+	{ "anon_inode:[vfio", "VFIO: unplug the device first" },
+	{ "/dev/tap", "macvtap: use another network backend" },
+	{ "anon_inode:[io_uring]", "io_uring: use aio=threads, or sysctl kernel.io_uring_disabled=2" },
+	{ "anon_inode:[userfaultfd]", "userfaultfd: wait for the end of the migration" },
+};
+
+/* Remembered only: without KVM, it is none of this plugin's business. */
+static void note_alien(struct kvm_process *process, int fd, const char *link)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(aliens) && !process->alien; i++) {
+		if (strncmp(link, aliens[i].link, strlen(aliens[i].link)))
+			continue;
+		process->alien = aliens[i].what;
+		process->alien_fd = fd;
+	}
+}
+
+static int scan_fd(struct kvm_process *process, int fd)
+{
+	static const char anon[] = "anon_inode:";
+	char path[PATH_LEN], link[LINK_LEN];
+	struct stat st;
+	ssize_t len;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", process->pid, fd);
+	len = readlink(path, link, sizeof(link) - 1);
+	if (len < 0) {
+		pr_perror("Can't read %s", path);
+		return -1;
+	}
+	link[len] = '\0';
+	note_alien(process, fd, link);
+	if (!strncmp(link, anon, strlen(anon))) {
+		if (!strncmp(link + strlen(anon), "kvm-", 4))
+			return scan_kvm_fd(process, fd, link + strlen(anon));
+		if (!strcmp(link + strlen(anon), "[eventfd]"))
+			return add_eventfd(process, fd);
+		if (!strcmp(link + strlen(anon), "[kvm-gmem]"))
+			return refuse(process, fd, "[kvm-gmem]", "guest_memfd is not supported");
+		return 0;
+	}
+	if (link[0] == '/' && !stat(path, &st) && S_ISCHR(st.st_mode) && st.st_rdev == KVM_DEVICE)
+		return add_kvm_fd(process, &(struct kvm_fd){ .fd = fd,
+							     .object = KVM_CRIU__OBJECT__KVM });
+	return 0;
+}
+
+static int scan_fds(struct kvm_process *process)
+{
+	char path[PATH_LEN];
+	struct dirent *entry;
+	int ret = 0;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", process->pid);
+	dir = opendir(path);
+	if (!dir) {
+		pr_perror("Can't open %s", path);
+		return -1;
+	}
+	while (!ret) {
+		errno = 0;
+		entry = readdir(dir);
+		if (!entry) {
+			if (errno) {
+				pr_perror("Can't read %s", path);
+				ret = -1;
+			}
+			break;
+		}
+		if (isdigit((unsigned char)entry->d_name[0]))
+			ret = scan_fd(process, atoi(entry->d_name));
+	}
+	closedir(dir);
+	return ret;
+}
+
+/* The fd, in the same process, of what is mapped: vCPUs and tables have inodes of their own. */
+static const struct kvm_fd *find_mapped(const struct kvm_process *process, uint64_t inode)
+{
+	size_t i;
+
+	for (i = 0; i < process->nr_fds; i++)
+		if (process->fds[i].inode && process->fds[i].inode == inode)
+			return &process->fds[i];
+	return NULL;
+}
+
+static int add_map(struct kvm_process *process, const struct kvm_map *map)
+{
+	struct kvm_map *maps = reallocarray(process->maps, process->nr_maps + 1, sizeof(*maps));
+
+	if (!maps) {
+		pr_err("Out of memory\n");
+		return -1;
+	}
+	process->maps = maps;
+	maps[process->nr_maps++] = *map;
+	return 0;
+}
+
+/* A line of smaps that begins a mapping: 1 if it is one of KVM's. */
+static int scan_map(struct kvm_process *process, const char *line)
+{
+	static const char anon[] = "anon_inode:kvm-";
+	uint64_t start, end, offset, inode;
+	unsigned int major, minor;
+	struct kvm_map map = {};
+	char perm[5], name[64];
+
+	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %x:%x %" SCNu64 " %63[^\n]",
+		   &start, &end, perm, &offset, &major, &minor, &inode, name) != 8 ||
+	    strncmp(name, anon, strlen(anon)))
+		return 0;
+	map.start = start;
+	map.end = end;
+	map.offset = offset;
+	map.prot = (perm[0] == 'r' ? PROT_READ : 0) | (perm[1] == 'w' ? PROT_WRITE : 0) |
+		   (perm[2] == 'x' ? PROT_EXEC : 0);
+	map.flags = perm[3] == 's' ? MAP_SHARED : MAP_PRIVATE;
+	map.fd = find_mapped(process, inode);
+	if (!map.fd) {
+		pr_err("Process %d: the mapping of %s at %#" PRIx64
+		       " can't be saved: no fd of the process is its object\n", process->pid, name,
+		       start);
+		return -1;
+	}
+	return add_map(process, &map) ? -1 : 1;
+}
+
+static int scan_maps(struct kvm_process *process)
+{
+	struct kvm_map *map = NULL;
+	char path[PATH_LEN], *line = NULL;
+	size_t room = 0;
+	FILE *file;
+	int ret = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/smaps", process->pid);
+	file = fopen(path, "re");
+	if (!file) {
+		pr_perror("Can't open %s", path);
+		return -1;
+	}
+	while (ret >= 0 && getline(&line, &room, file) > 0) {
+		if (isdigit((unsigned char)line[0]) || (line[0] >= 'a' && line[0] <= 'f')) {
+			ret = scan_map(process, line);
+			map = ret > 0 ? &process->maps[process->nr_maps - 1] : NULL;
+		} else if (map && !strncmp(line, "VmFlags:", 8)) {
+			map->dontfork = strstr(line, " dc ");
+		} else if (map && map->flags == MAP_PRIVATE && !strncmp(line, "Anonymous:", 10) &&
+			   strtoul(line + 10, NULL, 10)) {
+			pr_err("Process %d: the private mapping at %#" PRIx64
+			       " can't be saved: it was written to\n", process->pid, map->start);
+			ret = -1;
+		}
+	}
+	if (ret >= 0 && ferror(file)) {
+		pr_perror("Can't read %s", path);
+		ret = -1;
+	}
+	free(line);
+	fclose(file);
+	return ret < 0 ? -1 : 0;
+}
+
+int identify_fd(pid_t pid, int fd, struct kvm_fd *found)
+{
+	struct kvm_process one = { .pid = pid };
+	int ret = scan_fd(&one, fd);
+
+	if (!ret && one.nr_fds) {
+		*found = one.fds[0];
+		ret = 1;
+	}
+	free_process(&one);
+	return ret;
+}
+
+bool is_mapped_object(int fd)
+{
+	static const char anon[] = "anon_inode:kvm-";
+	char path[PATH_LEN], link[LINK_LEN];
+	ssize_t len;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	len = readlink(path, link, sizeof(link) - 1);
+	if (len < 0)
+		return false;
+	link[len] = '\0';
+	return !strncmp(link, anon, strlen(anon));
+}
+
+int scan_process(struct kvm_process *process, pid_t pid)
+{
+	*process = (struct kvm_process){ .pid = pid };
+	if (scan_fds(process))
+		goto err;
+	/* mappings stay when every fd is closed, so look at them in any case */
+	if (scan_maps(process))
+		goto err;
+	if (!process->nr_fds) {
+		free_process(process);
+		return 0;
+	}
+	if (process->alien) {
+		refuse(process, process->alien_fd, "a VM's device", process->alien);
+		goto err;
+	}
+	process->vpid = read_vpid(pid);
+	if (!process->vpid)
+		goto err;
+	return 1;
+err:
+	free_process(process);
+	return -1;
+}
+
+void free_process(struct kvm_process *process)
+{
+	free(process->fds);
+	free(process->eventfds);
+	free(process->maps);
+	*process = (struct kvm_process){};
+}

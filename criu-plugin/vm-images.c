@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The VMs that the image folder has. They are read in CRIU's main process; the processes that it
+ * forks have their own copies.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <criu/criu-plugin.h>
+
+#include "kvm-abi.h"
+#include "vm-images.h"
+
+/* Read in CRIU's main process; the processes that it forks have their own copy. */
+static struct vm *vms;
+static size_t nr_vms;
+
+struct vm *find_vm(uint64_t number)
+{
+	size_t i;
+
+	for (i = 0; i < nr_vms; i++)
+		if (vms[i].image->number == number)
+			return &vms[i];
+	return NULL;
+}
+
+int open_table_image(const KvmCriu__Vm *vm, const KvmCriu__Table *table,
+			    struct tce_reader **reader, int *fd)
+{
+	struct tce_error err = TCE_ERROR_INIT;
+	struct tce_geometry geometry;
+	struct tce_source source;
+	char name[64];
+
+	*reader = NULL;
+	table_image_name(name, sizeof(name), vm->number, table->liobn);
+	*fd = openat(criu_get_image_dir(), name, O_RDONLY | O_CLOEXEC);
+	if (*fd < 0) {
+		pr_perror("Can't open image %s", name);
+		return -1;
+	}
+	source = tce_fd_source(*fd);
+	if (tce_create_reader(reader, &source, &err))
+		goto err;
+	switch (tce_next_table(*reader, &geometry, &err)) {
+	case 0:
+		pr_err("Image %s has no table\n", name);
+		goto out;
+	case 1:
+		break;
+	default:
+		goto err;
+	}
+	if (geometry.known != TCE_KNOWN_ALL || geometry.liobn != table->liobn ||
+	    geometry.page_shift != table->page_shift ||
+	    geometry.bus_offset != table->bus_offset || geometry.entries != table->entries) {
+		pr_err("Image %s is of another table: LIOBN %#" PRIx64 ", page shift %u, bus offset %#"
+		       PRIx64 ", %" PRIu64 " entries; VM %" PRIu64 " had LIOBN %#" PRIx64
+		       ", page shift %u, bus offset %#" PRIx64 ", %" PRIu64 " entries\n", name,
+		       geometry.liobn, geometry.page_shift, geometry.bus_offset, geometry.entries,
+		       vm->number, table->liobn, table->page_shift, table->bus_offset,
+		       table->entries);
+		goto out;
+	}
+	return 0;
+err:
+	table_error(&err, name);
+out:
+	tce_destroy_reader(*reader);
+	*reader = NULL;
+	close(*fd);
+	return -1;
+}
+
+static int load_vm(const char *name)
+{
+	struct vm *more;
+	KvmCriu__Vm *image;
+	int failed;
+
+	image = load_message(name, &kvm_criu__vm__descriptor, false, &failed);
+	if (!image)
+		return -1;
+	if (find_vm(image->number)) {
+		pr_err("%s: VM %" PRIu64 " is there twice\n", name, image->number);
+		goto err;
+	}
+	more = reallocarray(vms, nr_vms + 1, sizeof(*vms));
+	if (!more) {
+		pr_err("Out of memory\n");
+		goto err;
+	}
+	vms = more;
+	vms[nr_vms++] = (struct vm){ .image = image };
+	return 0;
+err:
+	free_message(image);
+	return -1;
+}
+
+static int count_file(const char *name)
+{
+	KvmCriu__File *file;
+	struct vm *vm;
+	int failed, ret = 0;
+
+	file = load_message(name, &kvm_criu__file__descriptor, false, &failed);
+	if (!file)
+		return -1;
+	if (file->object != KVM_CRIU__OBJECT__KVM) {
+		vm = find_vm(file->vm);
+		if (vm) {
+			vm->files_left++;
+		} else {
+			pr_err("%s is of VM %" PRIu64 ", which has no image\n", name, file->vm);
+			ret = -1;
+		}
+	}
+	free_message(file);
+	return ret;
+}
+
+/* Call @each for every image called @prefix something .img. */
+static int for_each_image(const char *prefix, int (*each)(const char *name))
+{
+	int fd = openat(criu_get_image_dir(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct dirent *entry;
+	int ret = 0;
+	size_t len;
+	DIR *dir;
+
+	dir = fd < 0 ? NULL : fdopendir(fd);
+	if (!dir) {
+		pr_perror("Can't read the image folder");
+		if (fd >= 0)
+			close(fd);
+		return -1;
+	}
+	while (!ret) {
+		errno = 0;
+		entry = readdir(dir);
+		if (!entry) {
+			if (errno) {
+				pr_perror("Can't read the image folder");
+				ret = -1;
+			}
+			break;
+		}
+		len = strlen(entry->d_name);
+		if (!strncmp(entry->d_name, prefix, strlen(prefix)) && len > 4 &&
+		    !strcmp(entry->d_name + len - 4, ".img"))
+			ret = each(entry->d_name);
+	}
+	closedir(dir);
+	return ret;
+}
+
+int load_vms(void)
+{
+	return for_each_image("kvm-vm-", load_vm) || for_each_image("kvm-file-", count_file) ?
+	       -1 : 0;
+}
+
+int for_each_vm(int (*each)(const struct vm *vm, void *arg), void *arg)
+{
+	size_t i;
+
+	for (i = 0; i < nr_vms; i++)
+		if (each(&vms[i], arg))
+			return -1;
+	return 0;
+}
+
+int refuse_vm(const KvmCriu__Vm *vm, const char *why)
+{
+	pr_err("VM %" PRIu64 " can't be restored here: %s\n", vm->number, why);
+	return -1;
+}
+
+bool logs_dirty_pages(const KvmCriu__Vm *vm)
+{
+	size_t i;
+
+	for (i = 0; i < vm->n_slot; i++)
+		if (vm->slot[i]->flags & KVM_MEM_LOG_DIRTY_PAGES)
+			return true;
+	return vm->dirty_log_full;
+}
