@@ -3,7 +3,6 @@
  * A table of an image as words one after the other, holes included.
  */
 #include "tce-private.h"
-#include "tce-stream.h"
 
 void tce_begin_cursor(struct tce_cursor *cursor, struct tce_reader *reader)
 {
@@ -16,14 +15,14 @@ int tce_cursor_words(struct tce_cursor *cursor, uint64_t *words, size_t count,
 	struct tce_extent *extent = &cursor->extent;
 	size_t n, put = 0;
 	uint64_t gap;
-	int r;
+	int ret;
 
 	while (put < count) {
 		if (!cursor->at_end && cursor->done == extent->count) {
-			r = tce_next_extent(cursor->reader, extent, err);
-			if (r < 0)
-				return r;
-			cursor->at_end = !r;
+			ret = tce_next_extent(cursor->reader, extent, err);
+			if (ret < 0)
+				return ret;
+			cursor->at_end = !ret;
 			cursor->done = 0;
 		}
 		gap = cursor->at_end ? count - put :

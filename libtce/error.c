@@ -2,6 +2,7 @@
 /*
  * Status codes in words, and the error object that carries what failed and where.
  */
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -71,6 +72,21 @@ int tce_set_error(struct tce_error *err, int code, int sys_errno, const char *fo
 	return code;
 }
 
+int tce_set_table_error(const struct tce_table *table, struct tce_error *err, int code,
+			int sys_errno, uint64_t index, const char *what)
+{
+	tce_set_error(err, code, sys_errno, "%s", what);
+	if (!err)
+		return code;
+	if (table->geometry.known & TCE_KNOWN_LIOBN) {
+		err->fields |= TCE_ERROR_LIOBN;
+		err->liobn = table->geometry.liobn;
+	}
+	err->fields |= TCE_ERROR_INDEX;
+	err->index = index;
+	return code;
+}
+
 /* Append to a line; what does not fit is cut off. */
 static void __attribute__((format(printf, 4, 5)))
 append(char *buf, size_t size, size_t *used, const char *format, ...)
@@ -96,11 +112,11 @@ char *tce_format_error(const struct tce_error *err, char *buf, size_t size)
 	if (err->file[0])
 		append(buf, size, &used, "%s: ", err->file);
 	if (err->fields & TCE_ERROR_LIOBN)
-		append(buf, size, &used, "LIOBN 0x%llx: ", (unsigned long long)err->liobn);
+		append(buf, size, &used, "LIOBN 0x%" PRIx64 ": ", err->liobn);
 	if (err->fields & TCE_ERROR_INDEX)
-		append(buf, size, &used, "entry %llu: ", (unsigned long long)err->index);
+		append(buf, size, &used, "entry %" PRIu64 ": ", err->index);
 	if (err->fields & TCE_ERROR_OFFSET)
-		append(buf, size, &used, "offset %llu: ", (unsigned long long)err->offset);
+		append(buf, size, &used, "offset %" PRIu64 ": ", err->offset);
 	append(buf, size, &used, "%s", err->message[0] ? err->message : tce_strerror(err->code));
 	if (err->sys_errno)
 		append(buf, size, &used, ": %s", strerror(err->sys_errno));

@@ -208,7 +208,7 @@ void tce_expand_extent(const struct tce_extent *extent, uint64_t skip, uint64_t 
 typedef uint64_t lanes_t __attribute__((vector_size(LANES * sizeof(uint64_t))));
 
 struct bends {
-	uint64_t set;		/* bit k: words[first + k + 1] does not go on as the two before it */
+	uint64_t set; /* bit k: words[first + k + 1] does not go on as the two before it */
 	size_t first, end;
 };
 

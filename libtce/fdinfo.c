@@ -1,13 +1,26 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * What a patched kernel says about a table in the fdinfo of its fd: lines of name, colon, tab,
- * value. A stock kernel has none of them.
+ * What /proc says about a table's fd: its link, by which it is known, and what a patched kernel
+ * has in its fdinfo: lines of name, colon, tab, value. A stock kernel has none of them.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "tce-private.h"
+
+#define PATCHED_LINK	"anon_inode:kvm-tce:"
+#define STOCK_LINK	"anon_inode:kvm-spapr-tce"
+
+bool tce_is_patched_link(const char *link)
+{
+	return !strncmp(link, PATCHED_LINK, strlen(PATCHED_LINK));
+}
+
+bool tce_is_stock_link(const char *link)
+{
+	return !strcmp(link, STOCK_LINK);
+}
 
 /* A number that is the whole of @text, decimal or 0x hexadecimal. */
 static bool parse_number(const char *text, uint64_t *value)

@@ -3,6 +3,8 @@
  * The window that a table translates: whether it can exist, and whether the contents of one
  * table may go into another.
  */
+#include <inttypes.h>
+
 #include "tce-private.h"
 
 int tce_check_geometry(const struct tce_geometry *geometry, struct tce_error *err)
@@ -24,18 +26,19 @@ int tce_check_geometry(const struct tce_geometry *geometry, struct tce_error *er
 	pages_max = UINT64_MAX >> shift;
 	if (geometry->entries > pages_max)
 		return tce_set_error(err, TCE_ERR_GEOMETRY, 0,
-				     "%llu entries of page shift %u are more than a bus has",
-				     (unsigned long long)geometry->entries, shift);
+				     "%" PRIu64 " entries of page shift %u are more than a bus has",
+				     geometry->entries, shift);
 	if (geometry->known & TCE_KNOWN_BUS_OFFSET) {
 		if (geometry->bus_offset & ((1ULL << shift) - 1))
 			return tce_set_error(err, TCE_ERR_GEOMETRY, 0,
-					     "bus offset 0x%llx is not a multiple of the page size",
-					     (unsigned long long)geometry->bus_offset);
+					     "bus offset 0x%" PRIx64
+					     " is not a multiple of the page size",
+					     geometry->bus_offset);
 		if (geometry->bus_offset >> shift > pages_max - geometry->entries)
 			return tce_set_error(err, TCE_ERR_GEOMETRY, 0,
-					     "a window of %llu entries at 0x%llx is past the bus's end",
-					     (unsigned long long)geometry->entries,
-					     (unsigned long long)geometry->bus_offset);
+					     "a window of %" PRIu64 " entries at 0x%" PRIx64
+					     " is past the bus's end",
+					     geometry->entries, geometry->bus_offset);
 	}
 	return TCE_OK;
 }
@@ -66,13 +69,13 @@ int tce_match_geometry(const struct tce_geometry *from, const struct tce_geometr
 				     from->page_shift, to->page_shift);
 	if (from->bus_offset != to->bus_offset)
 		return tce_set_error(err, TCE_ERR_GEOMETRY, 0,
-				     "bus offset is 0x%llx in the saved table, 0x%llx in the table to fill",
-				     (unsigned long long)from->bus_offset,
-				     (unsigned long long)to->bus_offset);
+				     "bus offset is 0x%" PRIx64 " in the saved table, 0x%" PRIx64
+				     " in the table to fill",
+				     from->bus_offset, to->bus_offset);
 	if (from->entries != to->entries)
 		return tce_set_error(err, TCE_ERR_GEOMETRY, 0,
-				     "the saved table has %llu entries, the table to fill %llu",
-				     (unsigned long long)from->entries,
-				     (unsigned long long)to->entries);
+				     "the saved table has %" PRIu64
+				     " entries, the table to fill %" PRIu64,
+				     from->entries, to->entries);
 	return TCE_OK;
 }

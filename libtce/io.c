@@ -3,6 +3,7 @@
  * Sinks and sources on file descriptors, and files that are replaced whole or not at all.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -106,7 +107,7 @@ static int choose_temp_name(struct tce_file *file)
 
 	if (getrandom(&number, sizeof(number), 0) != sizeof(number))
 		return -EIO;
-	snprintf(file->temp, sizeof(file->temp), ".tce-%016llx", (unsigned long long)number);
+	snprintf(file->temp, sizeof(file->temp), ".tce-%016" PRIx64 , number);
 	return 0;
 }
 

@@ -15,8 +15,6 @@
 
 #include "tce-private.h"
 
-#define PATCHED_LINK	"anon_inode:kvm-tce:"
-#define STOCK_LINK	"anon_inode:kvm-spapr-tce"
 #define VM_LINK		"anon_inode:kvm-vm"
 
 /**
@@ -35,16 +33,6 @@ struct tce_vmm {
 	struct vmm_table *tables;
 	size_t count;
 };
-
-bool tce_is_patched_link(const char *link)
-{
-	return !strncmp(link, PATCHED_LINK, strlen(PATCHED_LINK));
-}
-
-bool tce_is_stock_link(const char *link)
-{
-	return !strcmp(link, STOCK_LINK);
-}
 
 static int proc_error(struct tce_error *err, pid_t pid, int sys_errno, const char *what)
 {

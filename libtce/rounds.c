@@ -5,12 +5,12 @@
  * update.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 
 #include "tce-kvm.h"
 #include "tce-private.h"
-#include "tce-stream.h"
 
 /* The log is fetched in steps of this many entries: a multiple of 32768, as it must be. */
 #define LOG_STEP	(1ULL << 24)
@@ -44,7 +44,8 @@ int tce_create_sender(struct tce_sender **result, struct tce_table *table,
 		/* started before the first look at the table, so that no change is missed */
 		sender->logged = !ioctl(table->fd, KVM_SPAPR_TCE_START_DIRTY_LOG);
 		if (!sender->logged && errno != ENOTTY) {
-			int ret = tce_set_error(err, TCE_ERR_IO, errno, "cannot start the dirty log");
+			int ret =
+				tce_set_error(err, TCE_ERR_IO, errno, "cannot start the dirty log");
 
 			free(sender);
 			return ret;
@@ -238,9 +239,9 @@ int tce_receive_table(struct tce_table *table, const struct tce_source *source,
 		ret = tce_set_error(err, TCE_ERR_CORRUPT, 0, "an image without a table");
 	else if (ret > 0 && geometry.entries != table->geometry.entries)
 		ret = tce_set_error(err, TCE_ERR_GEOMETRY, 0,
-				    "the table sent has %llu entries, the one to fill %llu",
-				    (unsigned long long)geometry.entries,
-				    (unsigned long long)table->geometry.entries);
+				    "the table sent has %" PRIu64
+				    " entries, the one to fill %" PRIu64,
+				    geometry.entries, table->geometry.entries);
 	while (ret > 0) {
 		while ((ret = tce_next_extent(reader, &extent, err)) > 0) {
 			ret = tce_load_extent(table, &extent, words, &done, NULL, err);

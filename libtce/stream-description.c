@@ -4,7 +4,7 @@
  * has, in order, and how long each one is. It comes from outside, so: no recursion deeper than a
  * limit, no number believed before it is looked at, nothing allocated.
  */
-#include <xxhash.h>
+#include "hash.h"
 #include "stream-private.h"
 
 /* QEMU nests an array and an object for each level of structs; a handful of levels exist. */
@@ -21,56 +21,57 @@ uint64_t stream_hash_name(const char *name, size_t len)
 	return XXH3_64bits(name, len);
 }
 
-static int bad(struct json *j, const char *problem)
+static int bad(struct json *json, const char *problem)
 {
-	j->problem = problem;
+	json->problem = problem;
 	return -1;
 }
 
-static int peek(struct json *j)
+static int peek(struct json *json)
 {
-	while (j->p < j->end && (*j->p == ' ' || *j->p == '\n' || *j->p == '\r' || *j->p == '\t'))
-		j->p++;
-	return j->p < j->end ? (unsigned char)*j->p : -1;
+	while (json->p < json->end &&
+	       (*json->p == ' ' || *json->p == '\n' || *json->p == '\r' || *json->p == '\t'))
+		json->p++;
+	return json->p < json->end ? (unsigned char)*json->p : -1;
 }
 
-static int expect(struct json *j, char c)
+static int expect(struct json *json, char c)
 {
-	if (peek(j) != c)
-		return bad(j, "not JSON");
-	j->p++;
+	if (peek(json) != c)
+		return bad(json, "not JSON");
+	json->p++;
 	return 0;
 }
 
 /* A string, without its quotes. Escapes are left as they are: QEMU's names have none. */
-static int take_string(struct json *j, const char **s, size_t *len)
+static int take_string(struct json *json, const char **s, size_t *len)
 {
-	if (expect(j, '"'))
+	if (expect(json, '"'))
 		return -1;
-	*s = j->p;
-	while (j->p < j->end && *j->p != '"') {
-		if (*j->p == '\\' && j->end - j->p > 1)
-			j->p++;
-		j->p++;
+	*s = json->p;
+	while (json->p < json->end && *json->p != '"') {
+		if (*json->p == '\\' && json->end - json->p > 1)
+			json->p++;
+		json->p++;
 	}
-	if (j->p >= j->end)
-		return bad(j, "a string does not end");
-	*len = (size_t)(j->p - *s);
-	j->p++;
+	if (json->p >= json->end)
+		return bad(json, "a string does not end");
+	*len = (size_t)(json->p - *s);
+	json->p++;
 	return 0;
 }
 
-static int take_number(struct json *j, uint64_t *value)
+static int take_number(struct json *json, uint64_t *value)
 {
 	uint64_t v = 0;
-	int c = peek(j);
+	int c = peek(json);
 
 	if (c < '0' || c > '9')
-		return bad(j, "not a number");
-	for (; j->p < j->end && *j->p >= '0' && *j->p <= '9'; j->p++) {
+		return bad(json, "not a number");
+	for (; json->p < json->end && *json->p >= '0' && *json->p <= '9'; json->p++) {
 		if (__builtin_mul_overflow(v, 10, &v) ||
-		    __builtin_add_overflow(v, (uint64_t)(*j->p - '0'), &v))
-			return bad(j, "a number is too large");
+		    __builtin_add_overflow(v, (uint64_t)(*json->p - '0'), &v))
+			return bad(json, "a number is too large");
 	}
 	*value = v;
 	return 0;
@@ -80,39 +81,39 @@ static int take_number(struct json *j, uint64_t *value)
  * Step to the next member of an array or object that @close ends. *@first is true before the
  * first one. Returns 1 with a member, 0 at the end.
  */
-static int next_member(struct json *j, char close, bool *first)
+static int next_member(struct json *json, char close, bool *first)
 {
 	if (*first) {
 		*first = false;
-		if (peek(j) == close)
+		if (peek(json) == close)
 			goto end;
 		return 1;
 	}
-	if (peek(j) == ',') {
-		j->p++;
+	if (peek(json) == ',') {
+		json->p++;
 		return 1;
 	}
-	if (peek(j) != close)
-		return bad(j, "not JSON");
+	if (peek(json) != close)
+		return bad(json, "not JSON");
 end:
-	j->p++;
-	j->depth--;
+	json->p++;
+	json->depth--;
 	return 0;
 }
 
-static int open_value(struct json *j, char open, bool *first)
+static int open_value(struct json *json, char open, bool *first)
 {
-	if (expect(j, open))
+	if (expect(json, open))
 		return -1;
-	if (++j->depth > DEPTH_MAX)
-		return bad(j, "nested too deeply");
+	if (++json->depth > DEPTH_MAX)
+		return bad(json, "nested too deeply");
 	*first = true;
 	return 0;
 }
 
-static int take_key(struct json *j, const char **key, size_t *len)
+static int take_key(struct json *json, const char **key, size_t *len)
 {
-	return take_string(j, key, len) || expect(j, ':') ? -1 : 0;
+	return take_string(json, key, len) || expect(json, ':') ? -1 : 0;
 }
 
 static bool is_key(const char *key, size_t len, const char *name)
@@ -120,35 +121,36 @@ static bool is_key(const char *key, size_t len, const char *name)
 	return len == strlen(name) && !memcmp(key, name, len);
 }
 
-static int skip_value(struct json *j)
+static int skip_value(struct json *json)
 {
 	const char *s;
 	bool first;
 	size_t len;
-	int c = peek(j), r;
+	int c = peek(json), ret;
 
 	switch (c) {
 	case '"':
-		return take_string(j, &s, &len);
+		return take_string(json, &s, &len);
 	case '{':
 	case '[':
-		if (open_value(j, (char)c, &first))
+		if (open_value(json, (char)c, &first))
 			return -1;
-		while ((r = next_member(j, c == '{' ? '}' : ']', &first)) > 0) {
-			if (c == '{' && take_key(j, &s, &len))
+		while ((ret = next_member(json, c == '{' ? '}' : ']', &first)) > 0) {
+			if (c == '{' && take_key(json, &s, &len))
 				return -1;
-			if (skip_value(j))
+			if (skip_value(json))
 				return -1;
 		}
-		return r;
+		return ret;
 	default:
 		/* a number or a word; what follows it tells whether it is one */
-		s = j->p;
-		while (j->p < j->end && (*j->p == '-' || *j->p == '+' || *j->p == '.' ||
-					 (*j->p >= '0' && *j->p <= '9') ||
-					 (*j->p >= 'a' && *j->p <= 'z') || *j->p == 'E'))
-			j->p++;
-		return j->p > s ? 0 : bad(j, "not JSON");
+		s = json->p;
+		while (json->p < json->end &&
+		       (*json->p == '-' || *json->p == '+' || *json->p == '.' ||
+			(*json->p >= '0' && *json->p <= '9') ||
+			(*json->p >= 'a' && *json->p <= 'z') || *json->p == 'E'))
+			json->p++;
+		return json->p > s ? 0 : bad(json, "not JSON");
 	}
 }
 
@@ -156,154 +158,168 @@ static int skip_value(struct json *j)
  * A member of "fields": its size counts once, or array_len times. The size of a field that is a
  * struct is all of that struct, subsections included, so what is inside is skipped.
  */
-static int take_field(struct json *j, uint64_t *total)
+static int take_field(struct json *json, uint64_t *total)
 {
 	uint64_t size = 0, times = 1;
 	const char *key;
 	size_t len;
 	bool first;
-	int r;
+	int ret;
 
-	if (open_value(j, '{', &first))
+	if (open_value(json, '{', &first))
 		return -1;
-	while ((r = next_member(j, '}', &first)) > 0) {
-		if (take_key(j, &key, &len))
+	while ((ret = next_member(json, '}', &first)) > 0) {
+		if (take_key(json, &key, &len))
 			return -1;
 		if (is_key(key, len, "size"))
-			r = take_number(j, &size);
+			ret = take_number(json, &size);
 		else if (is_key(key, len, "array_len"))
-			r = take_number(j, &times);
+			ret = take_number(json, &times);
 		else
-			r = skip_value(j);
-		if (r)
+			ret = skip_value(json);
+		if (ret)
 			return -1;
 	}
-	if (r)
-		return r;
+	if (ret)
+		return ret;
 	if (__builtin_mul_overflow(size, times, &size) ||
 	    __builtin_add_overflow(*total, size, total))
-		return bad(j, "a size is too large");
+		return bad(json, "a size is too large");
 	return 0;
 }
 
-static int take_subsection(struct json *j, uint64_t *total);
+static int take_subsection(struct json *json, uint64_t *total);
 
 /* The value of one of the keys that devices and subsections have in common. */
-static int take_state(struct json *j, const char *key, size_t len, uint64_t *total)
+static int take_state(struct json *json, const char *key, size_t len, uint64_t *total)
 {
 	bool fields = is_key(key, len, "fields"), first;
-	int r;
+	int ret;
 
 	if (!fields && !is_key(key, len, "subsections"))
-		return skip_value(j);
-	if (open_value(j, '[', &first))
+		return skip_value(json);
+	if (open_value(json, '[', &first))
 		return -1;
-	while ((r = next_member(j, ']', &first)) > 0) {
-		r = fields ? take_field(j, total) : take_subsection(j, total);
-		if (r)
+	while ((ret = next_member(json, ']', &first)) > 0) {
+		ret = fields ? take_field(json, total) : take_subsection(json, total);
+		if (ret)
 			return -1;
 	}
-	return r;
+	return ret;
 }
 
-static int take_subsection(struct json *j, uint64_t *total)
+static int take_subsection(struct json *json, uint64_t *total)
 {
 	const char *key, *name;
 	size_t len, name_len = 0;
 	bool first;
-	int r;
+	int ret;
 
-	if (open_value(j, '{', &first))
+	if (open_value(json, '{', &first))
 		return -1;
-	while ((r = next_member(j, '}', &first)) > 0) {
-		if (take_key(j, &key, &len))
+	while ((ret = next_member(json, '}', &first)) > 0) {
+		if (take_key(json, &key, &len))
 			return -1;
 		if (is_key(key, len, "vmsd_name"))
-			r = take_string(j, &name, &name_len);
+			ret = take_string(json, &name, &name_len);
 		else
-			r = take_state(j, key, len, total);
-		if (r)
+			ret = take_state(json, key, len, total);
+		if (ret)
 			return -1;
 	}
 	/* in the stream: mark, length of the name, the name, be32 version */
-	if (!r && __builtin_add_overflow(*total, 2 + name_len + 4, total))
-		return bad(j, "a size is too large");
-	return r;
+	if (!ret && __builtin_add_overflow(*total, 2 + name_len + 4, total))
+		return bad(json, "a size is too large");
+	return ret;
 }
 
-static int take_device(struct json *j, struct stream_section *section)
+static int take_device(struct json *json, struct stream_section *section)
 {
 	const char *key, *name = "";
 	size_t len, name_len = 0;
 	uint64_t instance = 0;
 	bool first;
-	int r;
+	int ret;
 
 	section->length = 0;
-	if (open_value(j, '{', &first))
+	if (open_value(json, '{', &first))
 		return -1;
-	while ((r = next_member(j, '}', &first)) > 0) {
-		if (take_key(j, &key, &len))
+	while ((ret = next_member(json, '}', &first)) > 0) {
+		if (take_key(json, &key, &len))
 			return -1;
 		if (is_key(key, len, "name"))
-			r = take_string(j, &name, &name_len);
+			ret = take_string(json, &name, &name_len);
 		else if (is_key(key, len, "instance_id"))
-			r = take_number(j, &instance);
+			ret = take_number(json, &instance);
 		else
-			r = take_state(j, key, len, &section->length);
-		if (r)
+			ret = take_state(json, key, len, &section->length);
+		if (ret)
 			return -1;
 	}
 	section->name_hash = stream_hash_name(name, name_len);
 	section->instance = (uint32_t)instance;
-	return r;
+	return ret;
 }
 
-int stream_check_description(const char *json, size_t len, const struct stream_section *sections,
+/* Is that section, the @n th that the description tells of, the one that was seen? */
+static bool section_agrees(const struct stream_section *told, size_t n,
+			   const struct stream_section *sections, size_t count)
+{
+	if (n >= count || told->name_hash != sections[n].name_hash ||
+	    told->instance != sections[n].instance)
+		return false;
+	/*
+	 * Lengths are compared for tables only: before 10.0 QEMU tells wrong ones for arrays of
+	 * pointers of which some are NULL.
+	 */
+	return !sections[n].is_table || told->length == sections[n].length;
+}
+
+/* The array "devices". *@n counts them; *@differs becomes the first one that differs. */
+static int check_devices(struct json *json, const struct stream_section *sections, size_t count,
+			 size_t *n, size_t *differs, bool *agrees)
+{
+	struct stream_section told;
+	bool first;
+	int ret;
+
+	ret = open_value(json, '[', &first);
+	while (!ret && (ret = next_member(json, ']', &first)) > 0) {
+		ret = take_device(json, &told);
+		if (ret)
+			break;
+		if (*agrees && !section_agrees(&told, *n, sections, count)) {
+			*agrees = false;
+			*differs = *n < count ? *n : count;
+		}
+		(*n)++;
+	}
+	return ret;
+}
+
+int stream_check_description(const char *text, size_t len, const struct stream_section *sections,
 			     size_t count, size_t *differs, size_t *at, const char **problem)
 {
-	struct json j = { .begin = json, .p = json, .end = json + len };
-	bool first, first_device, agrees = true;
-	struct stream_section told;
+	struct json json = { .begin = text, .p = text, .end = text + len };
+	bool first, agrees = true;
 	size_t n = 0, key_len;
 	const char *key;
-	int r;
+	int ret;
 
 	*differs = 0;
-	r = open_value(&j, '{', &first);
-	while (!r && (r = next_member(&j, '}', &first)) > 0) {
-		if (take_key(&j, &key, &key_len)) {
-			r = -1;
-			break;
-		}
-		if (!is_key(key, key_len, "devices")) {
-			r = skip_value(&j);
-			continue;
-		}
-		r = open_value(&j, '[', &first_device);
-		while (!r && (r = next_member(&j, ']', &first_device)) > 0) {
-			r = take_device(&j, &told);
-			if (r)
-				break;
-			/*
-			 * Lengths are compared for tables only: before 10.0 QEMU tells wrong
-			 * ones for arrays of pointers of which some are NULL.
-			 */
-			if (agrees && (n >= count || told.name_hash != sections[n].name_hash ||
-				       told.instance != sections[n].instance ||
-				       (sections[n].is_table &&
-					told.length != sections[n].length))) {
-				agrees = false;
-				*differs = n < count ? n : count;
-			}
-			n++;
-		}
+	ret = open_value(&json, '{', &first);
+	while (!ret && (ret = next_member(&json, '}', &first)) > 0) {
+		ret = take_key(&json, &key, &key_len);
+		if (!ret && is_key(key, key_len, "devices"))
+			ret = check_devices(&json, sections, count, &n, differs, &agrees);
+		else if (!ret)
+			ret = skip_value(&json);
 	}
-	if (!r && peek(&j) != -1)
-		r = bad(&j, "something follows the description");
-	if (r) {
-		*at = (size_t)(j.p - j.begin);
-		*problem = j.problem;
+	if (!ret && peek(&json) != -1)
+		ret = bad(&json, "something follows the description");
+	if (ret) {
+		*at = (size_t)(json.p - json.begin);
+		*problem = json.problem;
 		return -1;
 	}
 	if (agrees && n != count) {

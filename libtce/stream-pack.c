@@ -40,130 +40,130 @@ uint64_t stream_chain_hash(uint64_t before, const uint8_t head[8], const void *p
 	return XXH3_64bits_withSeed(payload, size, XXH3_64bits_withSeed(head, 8, before));
 }
 
-static int put(struct packer *p, const void *bytes, size_t len)
+static int put(struct packer *packer, const void *bytes, size_t len)
 {
-	int r = p->sink.write(p->sink.ctx, bytes, len);
+	int ret = packer->sink.write(packer->sink.ctx, bytes, len);
 
-	if (!r)
-		p->stats->packed_bytes += len;
-	return r;
+	if (!ret)
+		packer->stats->packed_bytes += len;
+	return ret;
 }
 
-static void make_header(struct packer *p, uint8_t *header, uint32_t type, const void *payload,
+static void make_header(struct packer *packer, uint8_t *header, uint32_t type, const void *payload,
 			size_t size)
 {
 	store_le32(header, type);
 	store_le32(header + 4, (uint32_t)size);
-	p->hash = stream_chain_hash(p->hash, header, payload, size);
-	store_le64(header + 8, p->hash);
+	packer->hash = stream_chain_hash(packer->hash, header, payload, size);
+	store_le64(header + 8, packer->hash);
 }
 
-static int write_failed(struct tce_error *err, int r)
+static int write_failed(struct tce_error *err, int ret)
 {
-	return tce_set_error(err, TCE_ERR_IO, -r, "cannot write the packed stream");
+	return tce_set_error(err, TCE_ERR_IO, -ret, "cannot write the packed stream");
 }
 
 static int pack_bytes(void *ctx, uint8_t *bytes, size_t len, struct tce_error *err)
 {
-	struct packer *p = ctx;
+	struct packer *packer = ctx;
 	size_t size;
-	int r;
+	int ret;
 
 	for (; len; bytes += size, len -= size) {
 		size = len < CHUNK_MAX ? len : CHUNK_MAX;
-		make_header(p, bytes - CHUNK_HEADER_SIZE, CHUNK_BYTES, bytes, size);
-		r = put(p, bytes - CHUNK_HEADER_SIZE, CHUNK_HEADER_SIZE + size);
-		if (r)
-			return write_failed(err, r);
+		make_header(packer, bytes - CHUNK_HEADER_SIZE, CHUNK_BYTES, bytes, size);
+		ret = put(packer, bytes - CHUNK_HEADER_SIZE, CHUNK_HEADER_SIZE + size);
+		if (ret)
+			return write_failed(err, ret);
 	}
 	return 0;
 }
 
 /* The chunk of image pieces has room for its header in front, so it is one write. */
-static int flush_image(struct packer *p)
+static int flush_image(struct packer *packer)
 {
-	size_t size = p->used;
-	int r;
+	size_t size = packer->used;
+	int ret;
 
 	if (!size)
 		return 0;
-	make_header(p, p->chunk, CHUNK_IMAGE, p->chunk + CHUNK_HEADER_SIZE, size);
-	p->used = 0;
-	r = put(p, p->chunk, CHUNK_HEADER_SIZE + size);
-	if (!r)
-		p->stats->packed_table_bytes += CHUNK_HEADER_SIZE + size;
-	return r;
+	make_header(packer, packer->chunk, CHUNK_IMAGE, packer->chunk + CHUNK_HEADER_SIZE, size);
+	packer->used = 0;
+	ret = put(packer, packer->chunk, CHUNK_HEADER_SIZE + size);
+	if (!ret)
+		packer->stats->packed_table_bytes += CHUNK_HEADER_SIZE + size;
+	return ret;
 }
 
 static int image_write(void *ctx, const void *buf, size_t len)
 {
-	struct packer *p = ctx;
+	struct packer *packer = ctx;
 	size_t size;
-	int r;
+	int ret;
 
 	for (; len; buf = (const uint8_t *)buf + size, len -= size) {
-		if (p->used == CHUNK_MAX) {
-			r = flush_image(p);
-			if (r)
-				return r;
+		if (packer->used == CHUNK_MAX) {
+			ret = flush_image(packer);
+			if (ret)
+				return ret;
 		}
-		size = len < CHUNK_MAX - p->used ? len : CHUNK_MAX - p->used;
-		memcpy(p->chunk + CHUNK_HEADER_SIZE + p->used, buf, size);
-		p->used += size;
+		size = len < CHUNK_MAX - packer->used ? len : CHUNK_MAX - packer->used;
+		memcpy(packer->chunk + CHUNK_HEADER_SIZE + packer->used, buf, size);
+		packer->used += size;
 	}
 	return 0;
 }
 
 static int pack_begin(void *ctx, const struct tce_stream_table *table, struct tce_error *err)
 {
-	struct packer *p = ctx;
-	struct tce_sink sink = { image_write, p };
+	struct packer *packer = ctx;
+	struct tce_sink sink = { image_write, packer };
 	struct tce_geometry geometry = {
 		.known = TCE_KNOWN_LIOBN | TCE_KNOWN_ENTRIES,
 		.liobn = table->geometry.liobn,
 		.entries = table->geometry.entries,
 	};
-	int r;
+	int ret;
 
-	p->tables++;
-	r = tce_create_writer(&p->writer, &sink, NULL, err);
-	return r ? r : tce_begin_table(p->writer, &geometry, err);
+	packer->tables++;
+	ret = tce_create_writer(&packer->writer, &sink, NULL, err);
+	return ret ? ret : tce_begin_table(packer->writer, &geometry, err);
 }
 
 static int pack_words(void *ctx, uint64_t index, uint64_t *words, size_t count,
 		      struct tce_error *err)
 {
-	struct packer *p = ctx;
+	struct packer *packer = ctx;
 
-	return tce_put_words(p->writer, index, words, count, err);
+	return tce_put_words(packer->writer, index, words, count, err);
 }
 
 static int pack_end(void *ctx, struct tce_error *err)
 {
-	struct packer *p = ctx;
-	int r;
+	struct packer *packer = ctx;
+	int ret;
 
-	r = tce_end_table(p->writer, err);
-	if (!r)
-		r = tce_end_image(p->writer, err);
-	tce_destroy_writer(p->writer);
-	p->writer = NULL;
-	if (r)
-		return r;
-	r = flush_image(p);
-	return r ? write_failed(err, r) : 0;
+	ret = tce_end_table(packer->writer, err);
+	if (!ret)
+		ret = tce_end_image(packer->writer, err);
+	tce_destroy_writer(packer->writer);
+	packer->writer = NULL;
+	if (ret)
+		return ret;
+	ret = flush_image(packer);
+	return ret ? write_failed(err, ret) : 0;
 }
 
-static int pack_finish(struct packer *p, struct tce_error *err)
+static int pack_finish(struct packer *packer, struct tce_error *err)
 {
 	uint8_t chunk[CHUNK_HEADER_SIZE + CHUNK_END_SIZE];
-	int r;
+	int ret;
 
-	store_le64(chunk + CHUNK_HEADER_SIZE, p->stats->bytes);
-	store_le64(chunk + CHUNK_HEADER_SIZE + 8, p->tables);
-	make_header(p, chunk, CHUNK_END, chunk + CHUNK_HEADER_SIZE, CHUNK_END_SIZE);
-	r = put(p, chunk, sizeof(chunk));
-	return r ? write_failed(err, r) : 0;
+	store_le64(chunk + CHUNK_HEADER_SIZE, packer->stats->bytes);
+	store_le64(chunk + CHUNK_HEADER_SIZE + 8, packer->tables);
+	make_header(packer, chunk, CHUNK_END, chunk + CHUNK_HEADER_SIZE, CHUNK_END_SIZE);
+	ret = put(packer, chunk, sizeof(chunk));
+	return ret ? write_failed(err, ret) : 0;
 }
 
 int tce_pack_stream(const struct tce_source *source, const struct tce_sink *sink,
@@ -171,25 +171,25 @@ int tce_pack_stream(const struct tce_source *source, const struct tce_sink *sink
 		    struct tce_error *err)
 {
 	struct tce_stream_stats own;
-	struct packer p = { .sink = *sink, .stats = stats ? stats : &own };
-	struct stream_output output = { pack_bytes, pack_begin, pack_words, pack_end, &p };
+	struct packer packer = { .sink = *sink, .stats = stats ? stats : &own };
+	struct stream_output output = { pack_bytes, pack_begin, pack_words, pack_end, &packer };
 	uint8_t header[PACKED_HEADER_SIZE];
-	int r;
+	int ret;
 
-	memset(p.stats, 0, sizeof(*p.stats));
-	p.chunk = malloc(CHUNK_HEADER_SIZE + CHUNK_MAX);
-	if (!p.chunk)
+	memset(packer.stats, 0, sizeof(*packer.stats));
+	packer.chunk = malloc(CHUNK_HEADER_SIZE + CHUNK_MAX);
+	if (!packer.chunk)
 		return tce_set_error(err, TCE_ERR_NOMEM, ENOMEM, "packer");
 	store_le32(header, PACKED_MAGIC);
 	store_le32(header + 4, PACKED_VERSION);
-	r = put(&p, header, sizeof(header));
-	if (r)
-		r = write_failed(err, r);
+	ret = put(&packer, header, sizeof(header));
+	if (ret)
+		ret = write_failed(err, ret);
 	else
-		r = stream_scan(source, &output, hooks, p.stats, err);
-	if (!r)
-		r = pack_finish(&p, err);
-	tce_destroy_writer(p.writer);
-	free(p.chunk);
-	return r;
+		ret = stream_scan(source, &output, hooks, packer.stats, err);
+	if (!ret)
+		ret = pack_finish(&packer, err);
+	tce_destroy_writer(packer.writer);
+	free(packer.chunk);
+	return ret;
 }

@@ -46,271 +46,278 @@ static uint64_t load_le64(const uint8_t *p)
 }
 
 /* Keep an error, with the place in the packed stream where it was found. */
-static int failed(struct unpacker *u, int code)
+static int failed(struct unpacker *unpacker, int code)
 {
-	u->error.offset = u->base + u->pos;
-	u->error.fields = TCE_ERROR_OFFSET | (u->error.fields & ~TCE_ERROR_OFFSET);
-	return u->status = code;
+	unpacker->error.offset = unpacker->base + unpacker->pos;
+	unpacker->error.fields = TCE_ERROR_OFFSET | (unpacker->error.fields & ~TCE_ERROR_OFFSET);
+	return unpacker->status = code;
 }
 
 /* Have @n bytes from pos on. Returns 1, or 0 when the packed stream ends before. */
-static int fill(struct unpacker *u, size_t n)
+static int fill(struct unpacker *unpacker, size_t n)
 {
 	ssize_t got;
 
-	while (u->used - u->pos < n) {
-		if (u->eof)
+	while (unpacker->used - unpacker->pos < n) {
+		if (unpacker->eof)
 			return 0;
-		if (u->pos) {
-			memmove(u->buf, u->buf + u->pos, u->used - u->pos);
-			u->base += u->pos;
-			u->used -= u->pos;
-			u->pos = 0;
+		if (unpacker->pos) {
+			memmove(unpacker->buf, unpacker->buf + unpacker->pos,
+				unpacker->used - unpacker->pos);
+			unpacker->base += unpacker->pos;
+			unpacker->used -= unpacker->pos;
+			unpacker->pos = 0;
 		}
-		got = u->source.read(u->source.ctx, u->buf + u->used, BUFFER_SIZE - u->used);
+		got = unpacker->source.read(unpacker->source.ctx, unpacker->buf + unpacker->used,
+					    BUFFER_SIZE - unpacker->used);
 		if (got < 0)
-			return failed(u, tce_set_error(&u->error, TCE_ERR_IO, (int)-got,
-						       "cannot read the packed stream"));
+			return failed(unpacker,
+				      tce_set_error(&unpacker->error, TCE_ERR_IO, (int)-got,
+						    "cannot read the packed stream"));
 		if (got == 0)
-			u->eof = true;
-		u->used += (size_t)got;
-		u->stats->packed_bytes = u->base + u->used;
+			unpacker->eof = true;
+		unpacker->used += (size_t)got;
+		unpacker->stats->packed_bytes = unpacker->base + unpacker->used;
 	}
 	return 1;
 }
 
-static int torn(struct unpacker *u)
+static int torn(struct unpacker *unpacker)
 {
-	u->pos = u->used;
-	return failed(u, tce_set_error(&u->error, TCE_ERR_TORN, 0,
+	unpacker->pos = unpacker->used;
+	return failed(unpacker, tce_set_error(&unpacker->error, TCE_ERR_TORN, 0,
 				       "the packed stream ends without its end record"));
 }
 
-static int corrupt(struct unpacker *u, const char *what)
+static int corrupt(struct unpacker *unpacker, const char *what)
 {
-	return failed(u, tce_set_error(&u->error, TCE_ERR_CORRUPT, 0, "packed stream: %s", what));
+	return failed(unpacker, tce_set_error(&unpacker->error, TCE_ERR_CORRUPT, 0,
+					      "packed stream: %s", what));
 }
 
 /* Go to the next chunk and check it; its payload is then [pos, chunk_end). */
-static int next_chunk(struct unpacker *u)
+static int next_chunk(struct unpacker *unpacker)
 {
 	uint32_t type, size;
 	uint64_t hash;
-	int r;
+	int ret;
 
-	r = fill(u, CHUNK_HEADER_SIZE);
-	if (r <= 0)
-		return r < 0 ? r : torn(u);
-	type = load_le32(u->buf + u->pos);
-	size = load_le32(u->buf + u->pos + 4);
-	hash = load_le64(u->buf + u->pos + 8);
+	ret = fill(unpacker, CHUNK_HEADER_SIZE);
+	if (ret <= 0)
+		return ret < 0 ? ret : torn(unpacker);
+	type = load_le32(unpacker->buf + unpacker->pos);
+	size = load_le32(unpacker->buf + unpacker->pos + 4);
+	hash = load_le64(unpacker->buf + unpacker->pos + 8);
 	if (type < CHUNK_BYTES || type > CHUNK_END)
-		return corrupt(u, "a chunk of an unknown type");
+		return corrupt(unpacker, "a chunk of an unknown type");
 	if (size > CHUNK_MAX || !size || (type == CHUNK_END && size != CHUNK_END_SIZE))
-		return corrupt(u, "a chunk of an impossible size");
-	r = fill(u, CHUNK_HEADER_SIZE + size);
-	if (r <= 0)
-		return r < 0 ? r : torn(u);
-	u->hash = stream_chain_hash(u->hash, u->buf + u->pos,
-				    u->buf + u->pos + CHUNK_HEADER_SIZE, size);
-	if (u->hash != hash)
-		return corrupt(u, "a chunk's hash does not agree with what is in it");
-	u->type = type;
+		return corrupt(unpacker, "a chunk of an impossible size");
+	ret = fill(unpacker, CHUNK_HEADER_SIZE + size);
+	if (ret <= 0)
+		return ret < 0 ? ret : torn(unpacker);
+	unpacker->hash = stream_chain_hash(unpacker->hash, unpacker->buf + unpacker->pos,
+				    unpacker->buf + unpacker->pos + CHUNK_HEADER_SIZE, size);
+	if (unpacker->hash != hash)
+		return corrupt(unpacker, "a chunk's hash does not agree with what is in it");
+	unpacker->type = type;
 	if (type == CHUNK_IMAGE)
-		u->stats->packed_table_bytes += CHUNK_HEADER_SIZE;
-	u->pos += CHUNK_HEADER_SIZE;
-	u->chunk_end = u->pos + size;
+		unpacker->stats->packed_table_bytes += CHUNK_HEADER_SIZE;
+	unpacker->pos += CHUNK_HEADER_SIZE;
+	unpacker->chunk_end = unpacker->pos + size;
 	return 0;
 }
 
 /* Source of the reader of a table's image: the payloads of its chunks. */
 static ssize_t image_read(void *ctx, void *buf, size_t len)
 {
-	struct unpacker *u = ctx;
+	struct unpacker *unpacker = ctx;
 
-	if (u->pos == u->chunk_end) {
-		if (next_chunk(u))
+	if (unpacker->pos == unpacker->chunk_end) {
+		if (next_chunk(unpacker))
 			return -EIO;
-		if (u->type != CHUNK_IMAGE) {
-			corrupt(u, "a table's image does not end");
+		if (unpacker->type != CHUNK_IMAGE) {
+			corrupt(unpacker, "a table's image does not end");
 			return -EIO;
 		}
 	}
-	if (len > u->chunk_end - u->pos)
-		len = u->chunk_end - u->pos;
-	memcpy(buf, u->buf + u->pos, len);
-	u->pos += len;
-	u->stats->packed_table_bytes += len;
+	if (len > unpacker->chunk_end - unpacker->pos)
+		len = unpacker->chunk_end - unpacker->pos;
+	memcpy(buf, unpacker->buf + unpacker->pos, len);
+	unpacker->pos += len;
+	unpacker->stats->packed_table_bytes += len;
 	return (ssize_t)len;
 }
 
 /* An error of the reader, unless it only passes on one of ours. */
-static int image_failed(struct unpacker *u, int r)
+static int image_failed(struct unpacker *unpacker, int ret)
 {
-	if (u->status)
-		return u->status;
-	u->error = u->image_error;
-	return failed(u, r);
+	if (unpacker->status)
+		return unpacker->status;
+	unpacker->error = unpacker->image_error;
+	return failed(unpacker, ret);
 }
 
-static int begin_table(struct unpacker *u)
+static int begin_table(struct unpacker *unpacker)
 {
-	struct tce_source source = { .read = image_read, .ctx = u };
+	struct tce_source source = { .read = image_read, .ctx = unpacker };
 	struct tce_geometry geometry;
-	int r;
+	int ret;
 
-	r = tce_create_reader(&u->reader, &source, &u->image_error);
-	if (r)
-		return image_failed(u, r);
-	r = tce_next_table(u->reader, &geometry, &u->image_error);
-	if (r < 0)
-		return image_failed(u, r);
-	if (!r)
-		return corrupt(u, "an image without a table");
+	ret = tce_create_reader(&unpacker->reader, &source, &unpacker->image_error);
+	if (ret)
+		return image_failed(unpacker, ret);
+	ret = tce_next_table(unpacker->reader, &geometry, &unpacker->image_error);
+	if (ret < 0)
+		return image_failed(unpacker, ret);
+	if (!ret)
+		return corrupt(unpacker, "an image without a table");
 	if (!(geometry.known & TCE_KNOWN_ENTRIES) || !geometry.entries ||
 	    geometry.entries > ENTRIES_MAX)
-		return corrupt(u, "a table of an impossible size");
-	tce_begin_cursor(&u->cursor, u->reader);
-	u->left = geometry.entries;
-	u->tables++;
-	u->stats->entries += geometry.entries;
-	u->stats->table_bytes += geometry.entries * 8;
+		return corrupt(unpacker, "a table of an impossible size");
+	tce_begin_cursor(&unpacker->cursor, unpacker->reader);
+	unpacker->left = geometry.entries;
+	unpacker->tables++;
+	unpacker->stats->entries += geometry.entries;
+	unpacker->stats->table_bytes += geometry.entries * 8;
 	return 0;
 }
 
-static int end_table(struct unpacker *u)
+static int end_table(struct unpacker *unpacker)
 {
 	struct tce_geometry geometry;
-	int r;
+	int ret;
 
-	r = tce_next_table(u->reader, &geometry, &u->image_error);
-	if (r < 0)
-		return image_failed(u, r);
-	if (r)
-		return corrupt(u, "an image of more than one table");
-	if (u->pos != u->chunk_end)
-		return corrupt(u, "something follows a table's image");
-	tce_destroy_reader(u->reader);
-	u->reader = NULL;
+	ret = tce_next_table(unpacker->reader, &geometry, &unpacker->image_error);
+	if (ret < 0)
+		return image_failed(unpacker, ret);
+	if (ret)
+		return corrupt(unpacker, "an image of more than one table");
+	if (unpacker->pos != unpacker->chunk_end)
+		return corrupt(unpacker, "something follows a table's image");
+	tce_destroy_reader(unpacker->reader);
+	unpacker->reader = NULL;
 	return 0;
 }
 
 /* The next entries of the table, as QEMU has them; at most TCE_BLOCK_MAX. */
-static int next_words(struct unpacker *u, size_t *count)
+static int next_words(struct unpacker *unpacker, size_t *count)
 {
 	size_t i;
-	int r;
+	int ret;
 
-	*count = (size_t)min_u64(u->left, TCE_BLOCK_MAX);
-	r = tce_cursor_words(&u->cursor, u->words, *count, &u->image_error);
-	if (r)
-		return image_failed(u, r);
+	*count = (size_t)min_u64(unpacker->left, TCE_BLOCK_MAX);
+	ret = tce_cursor_words(&unpacker->cursor, unpacker->words, *count, &unpacker->image_error);
+	if (ret)
+		return image_failed(unpacker, ret);
 	for (i = 0; i < *count; i++)
-		u->words[i] = htobe64(u->words[i]);
-	u->left -= *count;
-	return u->left ? 0 : end_table(u);
+		unpacker->words[i] = htobe64(unpacker->words[i]);
+	unpacker->left -= *count;
+	return unpacker->left ? 0 : end_table(unpacker);
 }
 
 /*
- * The next piece of QEMU's stream: at @piece, valid until the next call. Returns 1, 0 at the end, or
- * an error.
+ * The next piece of QEMU's stream: at @piece, valid until the next call. Returns 1, 0 at the end,
+ * or an error.
  */
-static int next_piece(struct unpacker *u, const uint8_t **piece, size_t *len)
+static int next_piece(struct unpacker *unpacker, const uint8_t **piece, size_t *len)
 {
 	size_t count;
-	int r;
+	int ret;
 
-	if (!u->reader) {
-		r = next_chunk(u);
-		if (r)
-			return r;
-		switch (u->type) {
+	if (!unpacker->reader) {
+		ret = next_chunk(unpacker);
+		if (ret)
+			return ret;
+		switch (unpacker->type) {
 		case CHUNK_BYTES:
-			*piece = u->buf + u->pos;
-			*len = u->chunk_end - u->pos;
-			u->pos = u->chunk_end;
-			u->bytes += *len;
+			*piece = unpacker->buf + unpacker->pos;
+			*len = unpacker->chunk_end - unpacker->pos;
+			unpacker->pos = unpacker->chunk_end;
+			unpacker->bytes += *len;
 			return 1;
 		case CHUNK_END:
-			if (load_le64(u->buf + u->pos) != u->bytes ||
-			    load_le64(u->buf + u->pos + 8) != u->tables)
-				return corrupt(u, "its end record does not agree with it");
-			u->pos = u->chunk_end;
-			r = fill(u, 1);
-			if (r)
-				return r < 0 ? r : corrupt(u, "something follows its end record");
+			if (load_le64(unpacker->buf + unpacker->pos) != unpacker->bytes ||
+			    load_le64(unpacker->buf + unpacker->pos + 8) != unpacker->tables)
+				return corrupt(unpacker, "its end record does not agree with it");
+			unpacker->pos = unpacker->chunk_end;
+			ret = fill(unpacker, 1);
+			if (ret)
+				return ret < 0 ? ret
+					       : corrupt(unpacker,
+							 "something follows its end record");
 			return 0;
 		default:
-			r = begin_table(u);
-			if (r)
-				return r;
+			ret = begin_table(unpacker);
+			if (ret)
+				return ret;
 		}
 	}
-	r = next_words(u, &count);
-	if (r)
-		return r;
-	*piece = (const uint8_t *)u->words;
+	ret = next_words(unpacker, &count);
+	if (ret)
+		return ret;
+	*piece = (const uint8_t *)unpacker->words;
 	*len = count * 8;
-	u->bytes += *len;
+	unpacker->bytes += *len;
 	return 1;
 }
 
-static int open_unpacker(struct unpacker *u)
+static int open_unpacker(struct unpacker *unpacker)
 {
-	int r;
+	int ret;
 
-	u->buf = malloc(BUFFER_SIZE);
-	u->words = malloc(TCE_BLOCK_MAX * sizeof(*u->words));
-	if (!u->buf || !u->words)
-		return failed(u, tce_set_error(&u->error, TCE_ERR_NOMEM, ENOMEM, "unpacker"));
-	r = fill(u, 4);
-	if (r < 0)
-		return r;
-	if (!r || load_le32(u->buf) != PACKED_MAGIC)
-		return failed(u, tce_set_error(&u->error, TCE_ERR_NOT_IMAGE, 0,
+	unpacker->buf = malloc(BUFFER_SIZE);
+	unpacker->words = malloc(TCE_BLOCK_MAX * sizeof(*unpacker->words));
+	if (!unpacker->buf || !unpacker->words)
+		return failed(unpacker,
+			      tce_set_error(&unpacker->error, TCE_ERR_NOMEM, ENOMEM, "unpacker"));
+	ret = fill(unpacker, 4);
+	if (ret < 0)
+		return ret;
+	if (!ret || load_le32(unpacker->buf) != PACKED_MAGIC)
+		return failed(unpacker, tce_set_error(&unpacker->error, TCE_ERR_NOT_IMAGE, 0,
 					       "not a packed stream"));
-	r = fill(u, PACKED_HEADER_SIZE);
-	if (r <= 0)
-		return r < 0 ? r : torn(u);
-	if (load_le32(u->buf + 4) != PACKED_VERSION)
-		return failed(u, tce_set_error(&u->error, TCE_ERR_VERSION, 0,
-					       "version %u of packed streams is not known",
-					       load_le32(u->buf + 4)));
-	u->pos = PACKED_HEADER_SIZE;
+	ret = fill(unpacker, PACKED_HEADER_SIZE);
+	if (ret <= 0)
+		return ret < 0 ? ret : torn(unpacker);
+	if (load_le32(unpacker->buf + 4) != PACKED_VERSION)
+		return failed(unpacker, tce_set_error(&unpacker->error, TCE_ERR_VERSION, 0,
+					       "version %unpacker of packed streams is not known",
+					       load_le32(unpacker->buf + 4)));
+	unpacker->pos = PACKED_HEADER_SIZE;
 	return 0;
 }
 
-static void close_unpacker(struct unpacker *u)
+static void close_unpacker(struct unpacker *unpacker)
 {
-	tce_destroy_reader(u->reader);
-	free(u->words);
-	free(u->buf);
+	tce_destroy_reader(unpacker->reader);
+	free(unpacker->words);
+	free(unpacker->buf);
 }
 
 /* Source of the scanner: the pieces one after the other. */
 static ssize_t piece_read(void *ctx, void *buf, size_t len)
 {
-	struct unpacker *u = ctx;
-	int r;
+	struct unpacker *unpacker = ctx;
+	int ret;
 
-	if (!u->piece_left) {
-		r = next_piece(u, &u->piece, &u->piece_left);
-		if (r <= 0)
-			return r < 0 ? -EIO : 0;
+	if (!unpacker->piece_left) {
+		ret = next_piece(unpacker, &unpacker->piece, &unpacker->piece_left);
+		if (ret <= 0)
+			return ret < 0 ? -EIO : 0;
 	}
-	if (len > u->piece_left)
-		len = u->piece_left;
-	memcpy(buf, u->piece, len);
-	u->piece += len;
-	u->piece_left -= len;
+	if (len > unpacker->piece_left)
+		len = unpacker->piece_left;
+	memcpy(buf, unpacker->piece, len);
+	unpacker->piece += len;
+	unpacker->piece_left -= len;
 	return (ssize_t)len;
 }
 
 static int put(const struct tce_sink *sink, const void *bytes, size_t len, struct tce_error *err)
 {
-	int r = sink->write(sink->ctx, bytes, len);
+	int ret = sink->write(sink->ctx, bytes, len);
 
-	return r ? tce_set_error(err, TCE_ERR_IO, -r, "cannot write QEMU's stream") : 0;
+	return ret ? tce_set_error(err, TCE_ERR_IO, -ret, "cannot write QEMU's stream") : 0;
 }
 
 static int write_bytes(void *ctx, uint8_t *bytes, size_t len, struct tce_error *err)
@@ -333,45 +340,45 @@ int tce_unpack_stream(const struct tce_source *source, const struct tce_sink *si
 		      struct tce_error *err)
 {
 	struct tce_stream_stats own, packed = { 0 };
-	struct unpacker u = { .source = *source, .stats = &packed };
+	struct unpacker unpacker = { .source = *source, .stats = &packed };
 	struct tce_sink to = *sink;
 	struct stream_output output = { write_bytes, NULL, write_words, NULL, &to };
-	struct tce_source pieces = { .read = piece_read, .ctx = &u };
+	struct tce_source pieces = { .read = piece_read, .ctx = &unpacker };
 	const uint8_t *piece = NULL;
 	size_t len = 0;
-	int r;
+	int ret;
 
 	if (!stats)
 		stats = &own;
 	memset(stats, 0, sizeof(*stats));
-	r = open_unpacker(&u);
-	if (r)
+	ret = open_unpacker(&unpacker);
+	if (ret)
 		goto out;
 	if (hooks) {
-		r = stream_scan(&pieces, &output, hooks, stats, err);
-		if (u.status)
-			r = u.status;
+		ret = stream_scan(&pieces, &output, hooks, stats, err);
+		if (unpacker.status)
+			ret = unpacker.status;
 	} else {
-		while ((r = next_piece(&u, &piece, &len)) > 0) {
-			r = put(&to, piece, len, err);
-			if (r)
+		while ((ret = next_piece(&unpacker, &piece, &len)) > 0) {
+			ret = put(&to, piece, len, err);
+			if (ret)
 				break;
 		}
 	}
 out:
-	if (u.status && err) {
-		memcpy(u.error.file, err->file, sizeof(u.error.file));
-		*err = u.error;
+	if (unpacker.status && err) {
+		memcpy(unpacker.error.file, err->file, sizeof(unpacker.error.file));
+		*err = unpacker.error;
 	}
 	if (!hooks) {
 		*stats = packed;
-		stats->bytes = u.bytes;
-		stats->tables = u.tables;
+		stats->bytes = unpacker.bytes;
+		stats->tables = unpacker.tables;
 	}
 	stats->packed_bytes = packed.packed_bytes;
 	stats->packed_table_bytes = packed.packed_table_bytes;
-	close_unpacker(&u);
-	return r;
+	close_unpacker(&unpacker);
+	return ret;
 }
 
 /* A stream of either kind whose first bytes have been looked at. */
@@ -383,14 +390,14 @@ struct probed {
 
 static ssize_t probed_read(void *ctx, void *buf, size_t len)
 {
-	struct probed *p = ctx;
+	struct probed *probed = ctx;
 
-	if (p->given == p->had)
-		return p->source.read(p->source.ctx, buf, len);
-	if (len > p->had - p->given)
-		len = p->had - p->given;
-	memcpy(buf, p->bytes + p->given, len);
-	p->given += len;
+	if (probed->given == probed->had)
+		return probed->source.read(probed->source.ctx, buf, len);
+	if (len > probed->had - probed->given)
+		len = probed->had - probed->given;
+	memcpy(buf, probed->bytes + probed->given, len);
+	probed->given += len;
 	return (ssize_t)len;
 }
 
@@ -409,23 +416,24 @@ int tce_scan_stream(const struct tce_source *source, const struct tce_stream_hoo
 {
 	static const struct tce_stream_hooks no_hooks;
 	struct tce_sink nowhere = { drop_bytes, NULL };
-	struct probed p = { .source = *source };
-	struct tce_source again = { .read = probed_read, .ctx = &p };
+	struct probed probed = { .source = *source };
+	struct tce_source again = { .read = probed_read, .ctx = &probed };
 	struct tce_stream_stats own;
 	ssize_t got;
 
 	if (!stats)
 		stats = &own;
 	memset(stats, 0, sizeof(*stats));
-	while (p.had < sizeof(p.bytes)) {
-		got = source->read(source->ctx, p.bytes + p.had, sizeof(p.bytes) - p.had);
+	while (probed.had < sizeof(probed.bytes)) {
+		got = source->read(source->ctx, probed.bytes + probed.had,
+				   sizeof(probed.bytes) - probed.had);
 		if (got < 0)
 			return tce_set_error(err, TCE_ERR_IO, (int)-got, "cannot read the stream");
 		if (got == 0)
 			break;
-		p.had += (size_t)got;
+		probed.had += (size_t)got;
 	}
-	if (p.had == sizeof(p.bytes) && load_le32(p.bytes) == PACKED_MAGIC)
+	if (probed.had == sizeof(probed.bytes) && load_le32(probed.bytes) == PACKED_MAGIC)
 		return tce_unpack_stream(&again, &nowhere, hooks ? hooks : &no_hooks, stats, err);
 	return stream_scan(&again, NULL, hooks, stats, err);
 }

@@ -4,6 +4,7 @@
  * files, memfds. Holes are the file's.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -76,8 +77,8 @@ static int refuse(const struct tce_table *table, uint64_t index, uint64_t tce,
 {
 	char what[128];
 
-	snprintf(what, sizeof(what), "IOBA 0x%llx: the kernel refuses TCE 0x%016llx",
-		 (unsigned long long)tce_ioba(&table->geometry, index), (unsigned long long)tce);
+	snprintf(what, sizeof(what), "IOBA 0x%" PRIx64 ": the kernel refuses TCE 0x%016" PRIx64 ,
+		 tce_ioba(&table->geometry, index), tce);
 	return tce_set_table_error(table, err, TCE_ERR_REFUSED, 0, index, what);
 }
 

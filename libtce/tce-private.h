@@ -153,6 +153,8 @@ struct tce_fdinfo {
 	struct tce_table_stats stats;
 };
 
+bool tce_is_patched_link(const char *link);
+bool tce_is_stock_link(const char *link);
 int tce_read_fdinfo(int fd, struct tce_fdinfo *info, struct tce_error *err);
 
 /* table.c and its back ends */
@@ -184,14 +186,12 @@ struct tce_table {
 extern const struct tce_table_ops tce_file_ops;
 extern const struct tce_table_ops tce_mmap_ops;
 int tce_measure_stock_table(int fd, uint64_t *entries, struct tce_error *err);
+
+/* error.c */
 int tce_set_table_error(const struct tce_table *table, struct tce_error *err, int code,
 			int sys_errno, uint64_t index, const char *what);
 
-/* live.c */
-bool tce_is_patched_link(const char *link);
-bool tce_is_stock_link(const char *link);
-
-/* table.c */
+/* transfer.c */
 int tce_load_extent(struct tce_table *table, const struct tce_extent *extent, uint64_t *words,
 		    uint64_t *done, const struct tce_progress *progress, struct tce_error *err);
 

@@ -116,8 +116,8 @@ struct tce_stream_stats {
  *	not been written yet.
  * @ctx: handed to each of them.
  *
- * Any of them may be NULL. Each returns 0, or a negative &enum tce_status with @err filled in, which
- * ends the copying at once with that status.
+ * Any of them may be NULL. Each returns 0, or a negative &enum tce_status with @err filled in,
+ *which ends the copying at once with that status.
  */
 struct tce_stream_hooks {
 	int (*begin_table)(void *ctx, const struct tce_stream_table *table, struct tce_error *err);
@@ -178,39 +178,6 @@ int tce_scan_stream(const struct tce_source *source, const struct tce_stream_hoo
 		    struct tce_stream_stats *stats, struct tce_error *err);
 
 /**
- * struct tce_cursor - a table of an image, word by word
- *
- * An alternative to tce_next_extent() for those who want every entry, holes too. Own nothing of it;
- * the members are the library's.
- */
-struct tce_cursor {
-	struct tce_reader *reader;
-	struct tce_extent extent;
-	uint64_t done;
-	uint64_t index;
-	bool at_end;
-};
-
-/**
- * tce_begin_cursor() - begin at entry 0
- * @cursor: filled in; nothing needs to be freed.
- * @reader: the reader, just after tce_next_table() returned the table.
- */
-void tce_begin_cursor(struct tce_cursor *cursor, struct tce_reader *reader);
-
-/**
- * tce_cursor_words() - the next entries
- * @cursor: from tce_begin_cursor().
- * @words: receives the TCEs, host-endian.
- * @count: how many. Entries past the table's end read as zero.
- * @err: what failed.
- *
- * Return: 0, or as tce_next_extent().
- */
-int tce_cursor_words(struct tce_cursor *cursor, uint64_t *words, size_t count,
-		     struct tce_error *err);
-
-/**
  * define TCE_STREAM_PROBE - how many first bytes tell a stream from other files
  */
 #define TCE_STREAM_PROBE	4
@@ -222,75 +189,6 @@ int tce_cursor_words(struct tce_cursor *cursor, uint64_t *words, size_t count,
  * Return: true for what begins as QEMU's streams or packed ones do.
  */
 bool tce_probe_stream(const uint8_t bytes[TCE_STREAM_PROBE]);
-
-/**
- * DOC: A table that moves while its guest runs
- *
- * For a VMM that migrates its guest itself. The source makes a sender, sends rounds, stops the guest
- * when a round was small enough, and sends the last one. The first round is the whole table,
- * each one after it what has changed since, if the kernel has a dirty log; if not, the whole table
- * again. The destination receives into its own, empty table.
- *
- * What is sent is an image, of version 2: in a file it is what any other image is, and holds the table
- * as it was at the last round. At most 64 rounds. Between rounds a sender has no buffers.
- */
-struct tce_sender;
-
-/**
- * struct tce_round - what a round was
- * @entries: entries sent.
- * @bytes: bytes that they took.
- * @logged: they were chosen by the dirty log.
- */
-struct tce_round {
-	uint64_t entries;
-	uint64_t bytes;
-	bool logged;
-};
-
-/**
- * tce_create_sender() - begin to send a table
- * @sender: receives the sender; free it with tce_destroy_sender().
- * @table: the table, of which the number of entries must be known; must outlive the sender.
- *	Its dirty log is started, and must not be in use.
- * @sink: where to; copied.
- * @err: what failed.
- *
- * Return: 0, %TCE_ERR_UNKNOWN, %TCE_ERR_NOMEM, or %TCE_ERR_IO.
- */
-int tce_create_sender(struct tce_sender **sender, struct tce_table *table,
-		      const struct tce_sink *sink, struct tce_error *err);
-
-/**
- * tce_send_round() - send a round
- * @sender: the sender.
- * @last: the guest has been stopped: what is received after this is the whole table.
- * @round: receives what was sent, or NULL.
- * @err: what failed.
- *
- * Return: 0, %TCE_ERR_IO, %TCE_ERR_ARG after the last round, %TCE_ERR_LIMIT after too many, or as
- * tce_read_words().
- */
-int tce_send_round(struct tce_sender *sender, bool last, struct tce_round *round,
-		   struct tce_error *err);
-
-/**
- * tce_destroy_sender() - stop the dirty log and free a sender
- * @sender: from tce_create_sender(), or NULL.
- */
-void tce_destroy_sender(struct tce_sender *sender);
-
-/**
- * tce_receive_table() - receive all rounds into a table
- * @table: where to; empty, and of the same geometry as the one that is sent.
- * @source: where from. Nothing after the last round is read.
- * @err: what failed; with %TCE_ERR_REFUSED its index is that of the refused entry.
- *
- * Return: 0, %TCE_ERR_NOT_IMAGE, %TCE_ERR_VERSION, %TCE_ERR_TORN, %TCE_ERR_CORRUPT,
- * %TCE_ERR_GEOMETRY, %TCE_ERR_LIMIT, %TCE_ERR_NOMEM, or as tce_write_words().
- */
-int tce_receive_table(struct tce_table *table, const struct tce_source *source,
-		      struct tce_error *err);
 
 #ifdef __cplusplus
 }

@@ -357,8 +357,9 @@ void tce_destroy_writer(struct tce_writer *writer);
  * tce_next_extent() until it returns 0. Nothing read is believed before it is checked: limits,
  * order, and each extent's own hash before the extent is handed out. Only when tce_next_table()
  * has returned 0 is the image known to be whole and what its writer wrote. Not one byte after the
- * image is read. Memory is constant, about 1 MiB, and a quarter of that more for each update that the
- * image has (at most 63). After an error the only call that a reader takes is tce_destroy_reader().
+ * image is read. Memory is constant, about 1 MiB, and a quarter of that more for each update that
+ * the image has (at most 63). After an error the only call that a reader takes is
+ * tce_destroy_reader().
  */
 struct tce_reader;
 
@@ -430,8 +431,8 @@ int tce_next_extent(struct tce_reader *reader, struct tce_extent *extent, struct
  * @err: what failed.
  *
  * Its records are checked, and are part of what the image's hash is of, as those of any table: when
- * tce_next_table() has returned 0, only the payloads of skipped tables may still be damaged. An image with
- * updates is read as a whole.
+ * tce_next_table() has returned 0, only the payloads of skipped tables may still be damaged. An
+ * image with updates is read as a whole.
  *
  * Return: 0, or as tce_next_table().
  */
@@ -450,6 +451,39 @@ uint64_t tce_reader_offset(const struct tce_reader *reader);
  * @reader: from tce_create_reader(), or NULL.
  */
 void tce_destroy_reader(struct tce_reader *reader);
+
+/**
+ * struct tce_cursor - a table of an image, word by word
+ *
+ * An alternative to tce_next_extent() for those who want every entry, holes too. Own nothing of it;
+ * the members are the library's.
+ */
+struct tce_cursor {
+	struct tce_reader *reader;
+	struct tce_extent extent;
+	uint64_t done;
+	uint64_t index;
+	bool at_end;
+};
+
+/**
+ * tce_begin_cursor() - begin at entry 0
+ * @cursor: filled in; nothing needs to be freed.
+ * @reader: the reader, just after tce_next_table() returned the table.
+ */
+void tce_begin_cursor(struct tce_cursor *cursor, struct tce_reader *reader);
+
+/**
+ * tce_cursor_words() - the next entries
+ * @cursor: from tce_begin_cursor().
+ * @words: receives the TCEs, host-endian.
+ * @count: how many. Entries past the table's end read as zero.
+ * @err: what failed.
+ *
+ * Return: 0, or as tce_next_extent().
+ */
+int tce_cursor_words(struct tce_cursor *cursor, uint64_t *words, size_t count,
+		     struct tce_error *err);
 
 /**
  * tce_expand_extent() - the entries of an extent as words
@@ -487,8 +521,8 @@ size_t tce_count_used(const uint64_t *words, size_t count);
  * @tce: the run's first TCE.
  * @stride: what is added from one entry to the next.
  *
- * Return: the smallest n for which @tce + n * @stride is 0 modulo 2^64, or %UINT64_MAX. After it every
- * 2^(64 - k)th entry is zero, where 2^k is the largest power of two that divides @stride.
+ * Return: the smallest n for which @tce + n * @stride is 0 modulo 2^64, or %UINT64_MAX. After it
+ * every 2^(64 - k)th entry is zero, where 2^k is the largest power of two that divides @stride.
  */
 uint64_t tce_first_zero(uint64_t tce, uint64_t stride);
 
@@ -679,8 +713,8 @@ int tce_clear_words(struct tce_table *table, uint64_t index, uint64_t count,
  * tce_keep_position() - leave the file position of a table alone
  * @table: the table.
  *
- * For a table whose VMM is running and may be using the position. Holes are then not looked for, but
- * read as the zeros they are.
+ * For a table whose VMM is running and may be using the position. Holes are then not looked for,
+ * but read as the zeros they are.
  */
 void tce_keep_position(struct tce_table *table);
 
@@ -699,6 +733,39 @@ struct tce_progress {
 	void (*step)(void *ctx, uint64_t done, uint64_t total);
 	void *ctx;
 };
+
+/**
+ * struct tce_extents - where the entries of a table come from, piece by piece
+ * @next: gives the next piece, in index order: 1 with an extent, whose words are valid until the
+ *	next call; 0 at the table's end; or a negative &enum tce_status with @err filled in.
+ * @ctx: handed to @next.
+ */
+struct tce_extents {
+	int (*next)(void *ctx, struct tce_extent *extent, struct tce_error *err);
+	void *ctx;
+};
+
+/**
+ * tce_reader_extents() - the pieces of a table of an image
+ * @reader: the reader, just after tce_next_table() returned the table.
+ *
+ * Return: the pieces. Nothing needs to be freed.
+ */
+struct tce_extents tce_reader_extents(struct tce_reader *reader);
+
+/**
+ * tce_copy_table() - put a whole table into an image, from wherever it comes
+ * @writer: the writer, not inside a table.
+ * @geometry: the table's header.
+ * @from: the table's entries.
+ * @progress: told how far it is, or NULL.
+ * @err: what failed.
+ *
+ * Return: 0, or as @from, tce_begin_table(), tce_put_words() and tce_end_table().
+ */
+int tce_copy_table(struct tce_writer *writer, const struct tce_geometry *geometry,
+		   const struct tce_extents *from, const struct tce_progress *progress,
+		   struct tce_error *err);
 
 /**
  * tce_save_table() - put a whole table into an image
@@ -732,14 +799,83 @@ struct tce_loaded {
  * @progress: told how far it is, or NULL.
  * @err: what failed; with %TCE_ERR_REFUSED its index is that of the refused entry.
  *
- * Entries that the image does not have are cleared. Each extent is checked before it is written. The
- * geometry is the caller's to compare (tce_match_geometry()), and so is going over the image once before
- * this to know that it is not torn.
+ * Entries that the image does not have are cleared. Each extent is checked before it is written.
+ * The geometry is the caller's to compare (tce_match_geometry()), and so is going over the image
+ * once before this to know that it is not torn.
  *
  * Return: 0, or as tce_next_extent(), tce_write_words() and tce_clear_words().
  */
 int tce_load_table(struct tce_table *table, struct tce_reader *reader, struct tce_loaded *loaded,
 		   const struct tce_progress *progress, struct tce_error *err);
+
+/**
+ * DOC: A table that moves while its guest runs
+ *
+ * For a VMM that migrates its guest itself. The source makes a sender, sends rounds, stops the
+ * guest when a round was small enough, and sends the last one. The first round is the whole table,
+ * each one after it what has changed since, if the kernel has a dirty log; if not, the whole table
+ * again. The destination receives into its own, empty table.
+ *
+ * What is sent is an image, of version 2: in a file it is what any other image is, and holds the
+ * table as it was at the last round. At most 64 rounds. Between rounds a sender has no buffers.
+ */
+struct tce_sender;
+
+/**
+ * struct tce_round - what a round was
+ * @entries: entries sent.
+ * @bytes: bytes that they took.
+ * @logged: they were chosen by the dirty log.
+ */
+struct tce_round {
+	uint64_t entries;
+	uint64_t bytes;
+	bool logged;
+};
+
+/**
+ * tce_create_sender() - begin to send a table
+ * @sender: receives the sender; free it with tce_destroy_sender().
+ * @table: the table, of which the number of entries must be known; must outlive the sender.
+ *	Its dirty log is started, and must not be in use.
+ * @sink: where to; copied.
+ * @err: what failed.
+ *
+ * Return: 0, %TCE_ERR_UNKNOWN, %TCE_ERR_NOMEM, or %TCE_ERR_IO.
+ */
+int tce_create_sender(struct tce_sender **sender, struct tce_table *table,
+		      const struct tce_sink *sink, struct tce_error *err);
+
+/**
+ * tce_send_round() - send a round
+ * @sender: the sender.
+ * @last: the guest has been stopped: what is received after this is the whole table.
+ * @round: receives what was sent, or NULL.
+ * @err: what failed.
+ *
+ * Return: 0, %TCE_ERR_IO, %TCE_ERR_ARG after the last round, %TCE_ERR_LIMIT after too many, or as
+ * tce_read_words().
+ */
+int tce_send_round(struct tce_sender *sender, bool last, struct tce_round *round,
+		   struct tce_error *err);
+
+/**
+ * tce_destroy_sender() - stop the dirty log and free a sender
+ * @sender: from tce_create_sender(), or NULL.
+ */
+void tce_destroy_sender(struct tce_sender *sender);
+
+/**
+ * tce_receive_table() - receive all rounds into a table
+ * @table: where to; empty, and of the same geometry as the one that is sent.
+ * @source: where from. Nothing after the last round is read.
+ * @err: what failed; with %TCE_ERR_REFUSED its index is that of the refused entry.
+ *
+ * Return: 0, %TCE_ERR_NOT_IMAGE, %TCE_ERR_VERSION, %TCE_ERR_TORN, %TCE_ERR_CORRUPT,
+ * %TCE_ERR_GEOMETRY, %TCE_ERR_LIMIT, %TCE_ERR_NOMEM, or as tce_write_words().
+ */
+int tce_receive_table(struct tce_table *table, const struct tce_source *source,
+		      struct tce_error *err);
 
 /**
  * DOC: Running VMMs
