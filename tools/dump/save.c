@@ -9,32 +9,23 @@
 #include "dump/dump.h"
 #include "meter.h"
 
+static int next_of_source(void *ctx, struct tce_extent *extent, struct tce_error *err)
+{
+	struct source *source = ctx;
+
+	return source->ops->next_extent(source, extent, err);
+}
+
 static int save_table(struct source *source, const struct tce_geometry *geometry,
 		      struct tce_writer *writer, struct tce_error *err)
 {
-	struct tce_extent extent;
+	const struct tce_extents entries = { .next = next_of_source, .ctx = source };
 	struct tce_progress progress;
 	struct meter meter;
 	int ret;
 
 	progress = begin_meter(&meter, geometry);
-	ret = tce_begin_table(writer, geometry, err);
-	if (ret < 0)
-		goto out_end;
-	while ((ret = source->ops->next_extent(source, &extent, err)) > 0) {
-		if (extent.words)
-			ret = tce_put_words(writer, extent.first, extent.words, extent.count, err);
-		else
-			ret = tce_put_run(writer, &extent, err);
-		if (ret < 0)
-			goto out_end;
-		if (progress.step)
-			progress.step(progress.ctx, extent.first + extent.count,
-				      geometry->entries);
-	}
-	if (!ret)
-		ret = tce_end_table(writer, err);
-out_end:
+	ret = tce_copy_table(writer, geometry, &entries, &progress, err);
 	end_meter(&meter);
 	return ret;
 }

@@ -133,34 +133,19 @@ int read_stream_tables(struct stream_tables *tables, struct tce_reader **reader,
 static int export_table(const struct tce_geometry *geometry, struct tce_reader *reader,
 			const char *path, struct tce_error *err)
 {
+	const struct tce_extents entries = tce_reader_extents(reader);
 	struct tce_writer *writer = NULL;
 	struct tce_file *file = NULL;
-	uint64_t *words, index = 0;
-	struct tce_cursor cursor;
 	struct tce_sink sink;
-	size_t count;
 	int ret;
 
-	words = malloc(TCE_BLOCK_MAX * sizeof(*words));
-	if (!words)
-		return no_memory(err, "a block of entries");
 	ret = tce_create_file(&file, path, err);
 	if (ret)
 		goto out;
 	sink = tce_file_sink(file);
 	ret = tce_create_writer(&writer, &sink, program, err);
 	if (!ret)
-		ret = tce_begin_table(writer, geometry, err);
-	tce_begin_cursor(&cursor, reader);
-	for (; !ret && index < geometry->entries; index += count) {
-		count = geometry->entries - index < TCE_BLOCK_MAX ?
-			(size_t)(geometry->entries - index) : TCE_BLOCK_MAX;
-		ret = tce_cursor_words(&cursor, words, count, err);
-		if (!ret)
-			ret = tce_put_words(writer, index, words, count, err);
-	}
-	if (!ret)
-		ret = tce_end_table(writer, err);
+		ret = tce_copy_table(writer, geometry, &entries, NULL, err);
 	if (!ret)
 		ret = tce_end_image(writer, err);
 	if (!ret)
@@ -168,7 +153,6 @@ static int export_table(const struct tce_geometry *geometry, struct tce_reader *
 out:
 	tce_destroy_writer(writer);
 	tce_close_file(file);
-	free(words);
 	if (ret)
 		name_error(err, path);
 	return ret;
