@@ -37,8 +37,10 @@ void begin_program(const char *name)
 	do {
 		fd = open("/", O_PATH);
 	} while (fd >= 0 && fd <= STDERR_FILENO);
-	if (fd < 0)
+	if (fd < 0) {
+		print_warning("/: %s", strerror(errno));
 		_exit(EXIT_FAILED);
+	}
 	close(fd);
 }
 

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -30,6 +31,11 @@ int check_fd_number(int fd)
 	if (fd == STDOUT_FILENO || fd == STDERR_FILENO)
 		return misuse("--fd: %d is standard %s", fd,
 			      fd == STDOUT_FILENO ? "output" : "error");
+	/* Before a file is opened that gets this number. */
+	if (fcntl(fd, F_GETFD) < 0) {
+		print_warning("fd %d: file descriptor %d: %s", fd, fd, strerror(errno));
+		return EXIT_FAILED;
+	}
 	return CLI_GO;
 }
 

@@ -24,9 +24,10 @@ int find_vmm_fd(const struct tce_vmm *vmm, pid_t pid, int fd, struct tce_table *
  * check_fd_number() - may this number be an inherited table's?
  * @fd: what --fd says.
  *
- * What is printed goes to standard output and standard error: they are no tables.
+ * What is printed goes to standard output and standard error: they are no tables. To be called
+ * before any file is opened.
  *
- * Return: %CLI_GO, or %EXIT_MISUSE after a message.
+ * Return: %CLI_GO, or an exit code after a message.
  */
 int check_fd_number(int fd);
 

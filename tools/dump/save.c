@@ -2,8 +2,10 @@
 /*
  * Tables into a TCE image.
  */
+#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "dump/dump.h"
@@ -46,7 +48,6 @@ static int save_tables(struct source *source, const struct choice *choice,
 			break;
 		tables++;
 	}
-	/* Not asked for by LIOBN, no tables are what the source has. */
 	if (!ret && (tables || !choice->liobn_given))
 		ret = tce_end_image(writer, err);
 	*size = tce_writer_size(writer);
@@ -54,41 +55,93 @@ static int save_tables(struct source *source, const struct choice *choice,
 	return ret < 0 ? ret : tables;
 }
 
-/* Save to a file; the old one of that name stays until the new one is whole and on disk. */
-int save_source(struct source *source, const struct choice *choice, bool *no,
-		struct tce_error *err)
+/* Is this path another name of standard output, as /dev/stdout is? */
+static bool is_stdout(const char *path)
 {
-	const char *output = choice->output;
+	struct stat file, out;
+
+	if (!strcmp(path, "-"))
+		return true;
+	return !stat(path, &file) && !fstat(STDOUT_FILENO, &out) && file.st_dev == out.st_dev &&
+	       file.st_ino == out.st_ino && !S_ISCHR(file.st_mode);
+}
+
+/* What an image says of itself would steer the terminal. */
+static bool is_terminal(const char *path)
+{
+	struct stat st;
+	bool answer;
+	int fd;
+
+	if (!strcmp(path, "-"))
+		return isatty(STDOUT_FILENO);
+	if (stat(path, &st) || !S_ISCHR(st.st_mode))
+		return false;
+	fd = open(path, O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	answer = isatty(fd);
+	close(fd);
+	return answer;
+}
+
+static int save_to_stdout(struct source *source, const struct choice *choice,
+			  struct tce_error *err)
+{
+	struct tce_sink sink = tce_fd_sink(STDOUT_FILENO);
+	uint64_t size;
+	int tables = save_tables(source, choice, &sink, &size, err);
+
+	if (tables < 0)
+		name_error(err, "standard output");
+	return tables;
+}
+
+/* Save to a file; the old one of that name stays until the new one is whole and on disk. */
+static int save_to_file(struct source *source, const struct choice *choice, const char *path,
+			struct tce_error *err)
+{
 	struct tce_file *file;
 	struct tce_sink sink;
 	uint64_t size;
+	bool some;
 	int tables, ret;
 
-	if (!strcmp(output, "-")) {
-		sink = tce_fd_sink(STDOUT_FILENO);
-		tables = save_tables(source, choice, &sink, &size, err);
-		if (tables < 0)
-			name_error(err, "standard output");
-		return tables;
-	}
-
-	ret = tce_create_file(&file, output, err);
+	ret = tce_create_file(&file, path, err);
 	if (ret < 0) {
-		name_error(err, output);
+		name_error(err, path);
 		return ret;
 	}
 	sink = tce_file_sink(file);
 	tables = save_tables(source, choice, &sink, &size, err);
 	ret = tables;
-	if (ret > 0 || (!ret && !choice->liobn_given))
+	/* Not asked for by LIOBN, no tables are what the source has. */
+	some = tables > 0 || (!tables && !choice->liobn_given);
+	if (some)
 		ret = tce_commit_file(file, err);
 	tce_close_file(file);
 	if (ret < 0) {
-		name_error(err, output);
+		name_error(err, path);
 		return ret;
 	}
-	if (tables || !choice->liobn_given)
-		print_result("%s: %d table%s saved in %" PRIu64 " bytes", output, tables,
+	if (some)
+		print_result("%s: %d table%s saved in %" PRIu64 " bytes", path, tables,
 			     tables == 1 ? "" : "s", size);
 	return tables;
+}
+
+int save_source(struct source *source, const struct choice *choice, bool *no,
+		struct tce_error *err)
+{
+	int ret;
+
+	if (is_terminal(choice->output)) {
+		ret = tce_set_error(err, TCE_ERR_UNSUPPORTED, 0,
+				    "an image is not written to a terminal");
+		name_error(err, choice->output);
+		return ret;
+	}
+	if (is_stdout(choice->output))
+		return save_to_stdout(source, choice, err);
+	return save_to_file(source, choice, choice->output, err);
 }

@@ -3,6 +3,7 @@
  * The guard: a second process, which undoes what the first one leaves when it is killed.
  */
 #include <errno.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -12,15 +13,19 @@
 /* What the guard is told beside the number of each target of which the writing begins. */
 #define GUARD_DISMISSED	UINT32_MAX
 
-static void send_to_guard(const struct restore *restore, uint32_t what)
+static int send_to_guard(const struct restore *restore, uint32_t what)
 {
-	/* Without a guard, there is nobody to undo a kill, and nothing else is different. */
-	send(restore->to_guard, &what, sizeof(what), MSG_NOSIGNAL);
+	return send(restore->to_guard, &what, sizeof(what), MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
-void tell_guard(const struct restore *restore, size_t number)
+int tell_guard(const struct restore *restore, size_t number, struct tce_error *err)
 {
-	send_to_guard(restore, (uint32_t)number);
+	int ret = send_to_guard(restore, (uint32_t)number);
+
+	/* Without a guard nobody would undo a kill. */
+	if (ret < 0)
+		return tce_set_error(err, TCE_ERR_IO, -ret, "no word to the second process");
+	return TCE_OK;
 }
 
 /* What the guard does: wait for the dismissal, or for the end of the process that writes. */
@@ -70,7 +75,9 @@ int start_guard(struct restore *restore, struct tce_error *err)
 
 void dismiss_guard(struct restore *restore)
 {
-	send_to_guard(restore, GUARD_DISMISSED);
+	/* It must not take the end of the socket for the end of this process. */
+	if (send_to_guard(restore, GUARD_DISMISSED) < 0)
+		kill(restore->guard, SIGKILL);
 	close(restore->to_guard);
 	waitpid(restore->guard, NULL, 0);
 }

@@ -128,8 +128,11 @@ int start_guard(struct restore *restore, struct tce_error *err);
  * tell_guard() - tell the guard that the writing of a table begins
  * @restore: everything at work.
  * @number: the target's.
+ * @err: what failed.
+ *
+ * Return: 0, or %TCE_ERR_IO.
  */
-void tell_guard(const struct restore *restore, size_t number);
+int tell_guard(const struct restore *restore, size_t number, struct tce_error *err);
 
 /**
  * dismiss_guard() - the guard is not needed any more

@@ -71,8 +71,10 @@ static int write_tables(struct restore *restore, struct tce_error *err)
 			ret = tce_skip_table(reader, err);
 			continue;
 		}
+		ret = tell_guard(restore, i, err);
+		if (ret < 0)
+			break;
 		target->touched = true;
-		tell_guard(restore, i);
 		progress = begin_meter(&meter, &target->saved);
 		ret = tce_load_table(target->table, reader, &target->loaded, &progress, err);
 		end_meter(&meter);
