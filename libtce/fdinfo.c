@@ -45,6 +45,7 @@ int tce_read_fdinfo(int fd, struct tce_fdinfo *info, struct tce_error *err)
 		{ "tce-entries:", &info->entries, TCE_KNOWN_ENTRIES },
 		{ "tce-allocated-pages:", &info->stats.allocated_pages, 0 },
 		{ "tce-hw-tables:", &info->stats.hw_tables, 0 },
+		{ "kvm-vm:", &info->vm, 0 },
 	};
 	char path[48], line[160], text[80], name[80];
 	FILE *file;
@@ -69,6 +70,7 @@ int tce_read_fdinfo(int fd, struct tce_fdinfo *info, struct tce_error *err)
 				ret = tce_set_error(err, TCE_ERR_IO, 0,
 						    "%s: %s is no number: %s", path, name, text);
 			info->known |= numbers[i].known;
+			info->has_vm |= numbers[i].value == &info->vm;
 		}
 	}
 	if (!ret && ferror(file))

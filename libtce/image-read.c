@@ -114,6 +114,8 @@ static int begin_table(struct tce_reader *reader, const TceTableHeader *table,
 		geometry->known |= TCE_KNOWN_ENTRIES;
 	geometry->entries = table->entries;
 	geometry->flags = table->flags;
+	geometry->has_vm = table->has_vm;
+	geometry->vm = table->vm;
 	if (table->origin) {
 		if (strlen(table->origin) > TCE_STRING_MAX)
 			return tce_fail_reader(reader, err, TCE_ERR_LIMIT, 0,

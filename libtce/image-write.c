@@ -124,6 +124,8 @@ int tce_begin_table(struct tce_writer *writer, const struct tce_geometry *geomet
 	table.has_bus_offset = (geometry->known & TCE_KNOWN_BUS_OFFSET) != 0;
 	table.bus_offset = geometry->bus_offset;
 	table.flags = geometry->flags;
+	table.has_vm = geometry->has_vm;
+	table.vm = geometry->vm;
 	if (geometry->origin[0])
 		table.origin = (char *)(uintptr_t)geometry->origin;
 	record.kind_case = TCE_RECORD__KIND_TABLE;

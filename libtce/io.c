@@ -14,6 +14,9 @@
 
 #include "tce-private.h"
 
+/* Symbolic links that a name may lead through, as many as the kernel takes. */
+#define LINKS_MAX	40
+
 /**
  * struct tce_file - a file that is being replaced
  * @fd: what is written to.
@@ -101,6 +104,23 @@ int tce_read_fully(const struct tce_source *source, void *buf, size_t len, size_
 	return 0;
 }
 
+/*
+ * Where standard input, output or error is closed, a new file gets its number, and what the caller
+ * prints would land in that file. Takes a new fd, or -1 with errno, and gives one above.
+ */
+int tce_above_standard(int fd)
+{
+	int above, sys_errno;
+
+	if (fd < 0 || fd > STDERR_FILENO)
+		return fd;
+	above = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	sys_errno = errno;
+	close(fd);
+	errno = sys_errno;
+	return above;
+}
+
 static int choose_temp_name(struct tce_file *file)
 {
 	uint64_t number;
@@ -119,7 +139,7 @@ static int open_temp(struct tce_file *file)
 {
 	int ret;
 
-	file->fd = openat(file->dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	file->fd = tce_above_standard(openat(file->dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
 	if (file->fd >= 0)
 		return 0;
 	if (errno != EOPNOTSUPP && errno != EISDIR && errno != ENOENT)
@@ -128,7 +148,8 @@ static int open_temp(struct tce_file *file)
 	ret = choose_temp_name(file);
 	if (ret < 0)
 		return ret;
-	file->fd = openat(file->dir, file->temp, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+	file->fd = tce_above_standard(openat(file->dir, file->temp,
+					     O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600));
 	if (file->fd < 0) {
 		ret = -errno;
 		file->temp[0] = '\0';
@@ -152,43 +173,86 @@ static int open_folder(struct tce_file *file, const char *path)
 		memcpy(folder, path, (size_t)(name - path));
 		folder[name - path] = '\0';
 	}
-	file->dir = open(folder, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+	file->dir = tce_above_standard(open(folder, O_DIRECTORY | O_RDONLY | O_CLOEXEC));
 	return file->dir < 0 ? -errno : 0;
 }
 
-static int open_file(struct tce_file *file, const char *path)
+/* Where does a link lead that leads to nothing yet? @path is replaced by that. */
+static int follow_links(char path[PATH_MAX])
+{
+	char target[PATH_MAX], *slash;
+	unsigned int links;
+	size_t folder;
+	ssize_t n;
+
+	for (links = 0; links < LINKS_MAX; links++) {
+		n = readlink(path, target, sizeof(target));
+		if (n < 0)
+			return errno == EINVAL || errno == ENOENT ? 0 : -errno;
+		slash = strrchr(path, '/');
+		folder = target[0] == '/' || !slash ? 0 : (size_t)(slash + 1 - path);
+		if (folder + (size_t)n >= PATH_MAX)
+			return -ENAMETOOLONG;
+		memcpy(path + folder, target, (size_t)n);
+		path[folder + (size_t)n] = '\0';
+	}
+	return -ELOOP;
+}
+
+/* A file that is replaced keeps its owner, its group and its permissions. */
+static int keep_owner(const struct tce_file *file, const struct stat *old)
+{
+	struct stat st;
+
+	if (fstat(file->fd, &st) < 0)
+		return -errno;
+	if ((st.st_uid != old->st_uid || st.st_gid != old->st_gid) &&
+	    fchown(file->fd, old->st_uid, old->st_gid) < 0)
+		return -errno;
+	return fchmod(file->fd, old->st_mode & 0777) < 0 ? -errno : 0;
+}
+
+/* Return: 0, or a negative errno; then @what is said to have failed. */
+static int open_file(struct tce_file *file, const char *path, const char **what)
 {
 	char real[PATH_MAX];
 	struct stat st;
-	bool exists = false;
+	bool exists;
 	int ret;
 
-	if (stat(path, &st) == 0) {
-		if (!S_ISREG(st.st_mode)) {
-			file->fd = open(path, O_WRONLY | O_CLOEXEC);
-			return file->fd < 0 ? -errno : 0;
-		}
-		/* Replace what a symbolic link leads to, not the link. */
-		if (!realpath(path, real))
-			return -errno;
-		path = real;
-		exists = true;
-	} else if (errno != ENOENT) {
+	*what = "cannot be created";
+	exists = stat(path, &st) == 0;
+	if (!exists && errno != ENOENT)
 		return -errno;
+	if (exists && !S_ISREG(st.st_mode)) {
+		file->fd = tce_above_standard(open(path, O_WRONLY | O_CLOEXEC));
+		return file->fd < 0 ? -errno : 0;
 	}
-
-	ret = open_folder(file, path);
+	/* Replace what a symbolic link leads to, not the link. */
+	if (exists) {
+		ret = realpath(path, real) ? 0 : -errno;
+	} else if (strlen(path) < sizeof(real)) {
+		strcpy(real, path);
+		ret = follow_links(real);
+	} else {
+		ret = -ENAMETOOLONG;
+	}
+	if (!ret)
+		ret = open_folder(file, real);
 	if (!ret)
 		ret = open_temp(file);
 	/* An image tells where a guest's memory is: a new one is for its owner only. */
-	if (!ret && exists && fchmod(file->fd, st.st_mode & 0777) < 0)
-		ret = -errno;
+	if (!ret && exists) {
+		*what = "cannot be replaced by a file of the same owner";
+		ret = keep_owner(file, &st);
+	}
 	return ret;
 }
 
 int tce_create_file(struct tce_file **result, const char *path, struct tce_error *err)
 {
 	struct tce_file *file = calloc(1, sizeof(*file));
+	const char *what;
 	int ret;
 
 	if (!file)
@@ -196,10 +260,10 @@ int tce_create_file(struct tce_file **result, const char *path, struct tce_error
 	file->fd = -1;
 	file->dir = -1;
 
-	ret = open_file(file, path);
+	ret = open_file(file, path, &what);
 	if (ret < 0) {
 		tce_close_file(file);
-		return tce_set_error(err, TCE_ERR_IO, -ret, "cannot be created");
+		return tce_set_error(err, TCE_ERR_IO, -ret, "%s", what);
 	}
 	*result = file;
 	return TCE_OK;
@@ -227,10 +291,12 @@ static int link_temp(struct tce_file *file)
 	return ret;
 }
 
-static int commit_file(struct tce_file *file)
+/* Return: 0, or a negative errno; then @what is said of the file. */
+static int commit_file(struct tce_file *file, const char **what)
 {
 	int ret;
 
+	*what = "cannot be put in place";
 	if (file->dir < 0) {
 		/* Pipes and many devices have nothing to flush. */
 		if (fsync(file->fd) < 0 && errno != EINVAL && errno != EROFS && errno != ENOTSUP)
@@ -247,15 +313,17 @@ static int commit_file(struct tce_file *file)
 	if (renameat(file->dir, file->temp, file->dir, file->name) < 0)
 		return -errno;
 	file->temp[0] = '\0';
+	*what = "is in place, but may not be after a crash: its folder cannot be flushed";
 	return fsync(file->dir) < 0 ? -errno : 0;
 }
 
 int tce_commit_file(struct tce_file *file, struct tce_error *err)
 {
-	int ret = commit_file(file);
+	const char *what;
+	int ret = commit_file(file, &what);
 
 	if (ret < 0)
-		return tce_set_error(err, TCE_ERR_IO, -ret, "cannot be put in place");
+		return tce_set_error(err, TCE_ERR_IO, -ret, "%s", what);
 	return TCE_OK;
 }
 

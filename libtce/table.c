@@ -26,6 +26,8 @@ static int open_kvm(struct tce_table *table, const struct tce_fdinfo *info, stru
 	table->geometry.page_shift = (uint32_t)info->page_shift;
 	table->geometry.bus_offset = info->bus_offset;
 	table->geometry.entries = info->entries;
+	table->geometry.has_vm = info->has_vm;
+	table->geometry.vm = info->vm;
 	return tce_check_geometry(&table->geometry, err);
 }
 
@@ -59,16 +61,19 @@ int tce_open_table(struct tce_table **result, int fd, struct tce_error *err)
 	char path[48], link[128];
 	struct stat st;
 	ssize_t n;
-	int ret;
+	int flags, ret;
 
 	table = calloc(1, sizeof(*table));
 	if (!table)
 		return tce_set_error(err, TCE_ERR_NOMEM, 0, "no memory for a table");
-	table->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	if (table->fd < 0 || fstat(table->fd, &st) < 0) {
+	table->fd = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	flags = table->fd < 0 ? -1 : fcntl(table->fd, F_GETFL);
+	if (flags < 0 || fstat(table->fd, &st) < 0) {
 		ret = tce_set_error(err, TCE_ERR_IO, errno, "file descriptor %d", fd);
 		goto out_close;
 	}
+	table->access = flags & O_ACCMODE;
+	table->appends = flags & O_APPEND;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", table->fd);
 	n = readlink(path, link, sizeof(link) - 1);
 	if (n < 0) {
@@ -184,6 +189,12 @@ static int check_writable(const struct tce_table *table, struct tce_error *err)
 	if (table->backend == TCE_BACKEND_KVM_STOCK)
 		return tce_set_error(err, TCE_ERR_UNSUPPORTED, 0,
 				     "writing tables needs a kernel with the TCE patches");
+	if (table->access == O_RDONLY)
+		return tce_set_error(err, TCE_ERR_UNSUPPORTED, 0,
+				     "the table is open for reading only");
+	if (table->appends)
+		return tce_set_error(err, TCE_ERR_UNSUPPORTED, 0,
+				     "the table is open for appending");
 	return TCE_OK;
 }
 

@@ -150,6 +150,8 @@ struct tce_fdinfo {
 	uint64_t page_shift;
 	uint64_t bus_offset;
 	uint64_t entries;
+	bool has_vm;
+	uint64_t vm;
 	struct tce_table_stats stats;
 };
 
@@ -174,6 +176,8 @@ struct tce_table {
 	const struct tce_table_ops *ops;
 	enum tce_backend backend;
 	int fd;
+	int access;		/* O_RDONLY, O_WRONLY or O_RDWR, as the fd was opened */
+	bool appends;		/* words would only go to the file's end */
 	bool keep_position;
 	struct tce_geometry geometry;
 
@@ -213,6 +217,7 @@ void tce_read_in_order(struct tce_reader *reader);
 int tce_next_update(struct tce_reader *reader, struct tce_error *err);
 
 /* io.c */
+int tce_above_standard(int fd);
 int tce_read_fully(const struct tce_source *source, void *buf, size_t len, size_t *got);
 
 #endif /* TCE_PRIVATE_H */

@@ -167,6 +167,9 @@ char *tce_format_error(const struct tce_error *err, char *buf, size_t size);
  * @bus_offset: bus address (IOBA) of entry 0, in bytes.
  * @entries: number of entries. Without %TCE_KNOWN_ENTRIES it is rounded up to whole
  *	host pages and the table may end anywhere in the last of them.
+ * @has_vm: @vm is known.
+ * @vm: number of the virtual machine that the table is of. It tells VMs of one host apart while it
+ *	is up, and means nothing on another host. No part of the window: nothing here compares it.
  * @origin: where the table came from, for people; ended with a NUL, may be empty.
  */
 struct tce_geometry {
@@ -176,6 +179,8 @@ struct tce_geometry {
 	uint64_t liobn;
 	uint64_t bus_offset;
 	uint64_t entries;
+	bool has_vm;
+	uint64_t vm;
 	char origin[128];
 };
 
@@ -537,7 +542,8 @@ struct tce_file;
 /**
  * tce_create_file() - begin to replace a file
  * @file: receives the file; free it with tce_close_file().
- * @path: its name. A symbolic link is followed. What exists and is not a regular file (a device,
+ * @path: its name. A symbolic link is followed, also to a file that is not there yet. A file that is
+ *	replaced keeps its owner, its group and its permissions. What exists and is not a regular file (a device,
  *	a pipe) is written to directly.
  * @err: what failed.
  *
@@ -560,7 +566,8 @@ struct tce_sink tce_file_sink(struct tce_file *file);
  *
  * The contents are on disk before the name is, and the name before this returns.
  *
- * Return: 0, or %TCE_ERR_IO (then the old file is still there).
+ * Return: 0, or %TCE_ERR_IO. Then the old file is still there, unless @err says that the new one is in
+ * place: only the folder could not be flushed.
  */
 int tce_commit_file(struct tce_file *file, struct tce_error *err);
 
@@ -703,6 +710,8 @@ int tce_write_words(struct tce_table *table, uint64_t index, const uint64_t *wor
  * @index: first entry.
  * @count: how many.
  * @err: what failed.
+ *
+ * With a @count of 0 it only tells whether the table can be written.
  *
  * Return: 0, %TCE_ERR_RANGE, %TCE_ERR_UNSUPPORTED, or %TCE_ERR_IO.
  */
