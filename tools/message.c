@@ -225,12 +225,28 @@ void print_json_string(FILE *out, const char *text)
 	putc('"', out);
 }
 
-const char *format_table(const struct tce_geometry *geometry, char *buf)
+void print_json_name(const struct tce_geometry *geometry)
 {
 	if (geometry->known & TCE_KNOWN_LIOBN)
-		snprintf(buf, TABLE_NAME_SIZE, "LIOBN 0x%" PRIx64, geometry->liobn);
+		printf("\"liobn\": \"0x%" PRIx64 "\"", geometry->liobn);
 	else
-		snprintf(buf, TABLE_NAME_SIZE, "LIOBN unknown");
+		printf("\"liobn\": null");
+	if (geometry->has_vm)
+		printf(", \"vm\": %" PRIu64, geometry->vm);
+	else
+		printf(", \"vm\": null");
+}
+
+const char *format_table(const struct tce_geometry *geometry, char *buf)
+{
+	int n;
+
+	if (geometry->known & TCE_KNOWN_LIOBN)
+		n = snprintf(buf, TABLE_NAME_SIZE, "LIOBN 0x%" PRIx64, geometry->liobn);
+	else
+		n = snprintf(buf, TABLE_NAME_SIZE, "LIOBN unknown");
+	if (geometry->has_vm)
+		snprintf(buf + n, TABLE_NAME_SIZE - (size_t)n, " of VM %" PRIu64, geometry->vm);
 	return buf;
 }
 

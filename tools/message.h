@@ -109,6 +109,12 @@ void print_text(FILE *out, const char *text);
 void print_json_string(FILE *out, const char *text);
 
 /**
+ * print_json_name() - print which table it is, as members of a JSON object
+ * @geometry: header of the table. What is not known is null.
+ */
+void print_json_name(const struct tce_geometry *geometry);
+
+/**
  * format_table() - a table's name for people: its LIOBN, which may be unknown, and its VM, if named
  * @geometry: header of the table.
  * @buf: %TABLE_NAME_SIZE bytes.

@@ -62,23 +62,6 @@ static void pass(struct side *side, uint64_t index, uint64_t count)
 		side->left -= count;
 }
 
-void print_place(const struct tce_geometry *geometry)
-{
-	char name[TABLE_NAME_SIZE];
-
-	printf("%s: ", format_table(geometry, name));
-}
-
-static void print_difference(const struct tce_geometry *geometry, uint64_t index, uint64_t a,
-			     uint64_t b)
-{
-	print_place(geometry);
-	printf("entry %" PRIu64, index);
-	if (knows_ioba(geometry))
-		printf(" (IOBA 0x%" PRIx64 ")", tce_ioba(geometry, index));
-	printf(": 0x%016" PRIx64 " | 0x%016" PRIx64 "\n", a, b);
-}
-
 /* The run that a side is in, or the zeros between its pieces. False when it has words. */
 static bool side_run(const struct side *side, uint64_t index, uint64_t *tce, uint64_t *stride)
 {
@@ -94,8 +77,8 @@ static bool side_run(const struct side *side, uint64_t index, uint64_t *tce, uin
 }
 
 /*
- * Both sides are runs, which may be as long as an image claims: count what differs instead of looking
- * at it. Entries are equal where the difference of the runs, a run itself, is zero.
+ * Both sides are runs, which may be as long as an image claims: count what differs instead of
+ * looking at it. Entries are equal where the difference of the runs, a run itself, is zero.
  */
 static void compare_runs(struct diff *diff, uint64_t index, uint64_t count, uint64_t a,
 			 uint64_t a_stride, uint64_t b, uint64_t b_stride)
@@ -105,13 +88,14 @@ static void compare_runs(struct diff *diff, uint64_t index, uint64_t count, uint
 
 	if (first < count) {
 		/* every entry, or every 2^64th, is the first only */
-		period = !stride ? 1 : stride & 1 ? UINT64_MAX : 1ULL << (64 - __builtin_ctzll(stride));
+		period = !stride ? 1 : stride & 1 ? UINT64_MAX :
+			 1ULL << (64 - __builtin_ctzll(stride));
 		left -= 1 + (count - 1 - first) / period;
 	}
 	for (i = 0; left && diff->differences < diff->lines_max; i++) {
 		if (a + i * a_stride == b + i * b_stride)
 			continue;
-		print_difference(&diff->a.geometry, index + i, a + i * a_stride, b + i * b_stride);
+		print_difference(diff, index + i, a + i * a_stride, b + i * b_stride);
 		diff->differences++;
 		left--;
 	}
@@ -125,9 +109,13 @@ static void compare_words(struct diff *diff, uint64_t index, const uint64_t *a, 
 
 	if (!memcmp(a, b, count * sizeof(*a)))
 		return;
-	for (i = 0; i < count; i++)
-		if (a[i] != b[i] && diff->differences++ < diff->lines_max)
-			print_difference(&diff->a.geometry, index + i, a[i], b[i]);
+	for (i = 0; i < count; i++) {
+		if (a[i] == b[i])
+			continue;
+		if (diff->differences < diff->lines_max)
+			print_difference(diff, index + i, a[i], b[i]);
+		diff->differences++;
+	}
 }
 
 static int compare_entries(struct diff *diff, struct tce_error *err)
@@ -165,51 +153,23 @@ static int compare_entries(struct diff *diff, struct tce_error *err)
 	return TCE_OK;
 }
 
-/* Print the first part of the geometry that both know and that differs. */
-static bool geometry_differs(const struct tce_geometry *a, const struct tce_geometry *b)
-{
-	const unsigned int both = a->known & b->known;
-
-	if (both & TCE_KNOWN_PAGE_SHIFT && a->page_shift != b->page_shift) {
-		print_place(a);
-		printf("page shift: %u | %u\n", a->page_shift, b->page_shift);
-	} else if (both & TCE_KNOWN_BUS_OFFSET && a->bus_offset != b->bus_offset) {
-		print_place(a);
-		printf("bus offset: 0x%" PRIx64 " | 0x%" PRIx64 "\n", a->bus_offset, b->bus_offset);
-	} else if (both & TCE_KNOWN_ENTRIES && a->entries != b->entries) {
-		print_place(a);
-		printf("entries: %" PRIu64 " | %" PRIu64 "\n", a->entries, b->entries);
-	} else {
-		return false;
-	}
-	return true;
-}
-
-int compare_tables(struct diff *diff, bool *differ, struct tce_error *err)
+int compare_tables(struct diff *diff, struct tce_error *err)
 {
 	const struct tce_geometry *a = &diff->a.geometry, *b = &diff->b.geometry;
 	int ret;
 
-	if (geometry_differs(a, b)) {
-		*differ = true;
+	if (print_geometry_difference(diff, a, b)) {
+		diff->differ = true;
 		return TCE_OK;
 	}
-
 	/* Where the end is known only to the page, what is beyond the other's end must be zero. */
 	diff->entries = a->entries > b->entries ? a->entries : b->entries;
 	diff->differences = 0;
+	begin_table(diff, a);
 	ret = compare_entries(diff, err);
 	if (ret < 0)
 		return ret;
-	if (diff->differences) {
-		*differ = true;
-		print_place(a);
-		printf("%" PRIu64 " of %" PRIu64 " entries differ", diff->differences,
-		       diff->entries);
-		if (diff->differences > diff->lines_max)
-			printf(" (--all shows the other %" PRIu64 ")",
-			       diff->differences - diff->lines_max);
-		printf("\n");
-	}
+	diff->differ |= diff->differences != 0;
+	end_table(diff);
 	return TCE_OK;
 }

@@ -1,191 +1,179 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * How the tables of two sources differ. Tables are paired by LIOBN.
+ * How the tables of two sources differ.
  */
-#include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "dump/diff.h"
+#include "dump/pair.h"
+#include "dump/shelf.h"
 
 /* Differences of a table that are printed without --all. */
 #define LINES_MAX	16
 
-/* Tables that one source may have: their LIOBNs are kept. */
-#define TABLES_MAX	65536
+/**
+ * struct job - the comparison of two sources
+ * @diff: of the two tables that are compared now.
+ * @choice: which tables of both.
+ * @source: the source on the right.
+ * @a: tables on the left.
+ * @b: tables on the right.
+ * @next: number of the table on the right that comes next.
+ * @shelf: the tables on the right, when they are in another order than those on the left.
+ */
+struct job {
+	struct diff diff;
+	struct choice choice;
+	struct source *source;
+	struct table_list a;
+	struct table_list b;
+	size_t next;
+	struct shelf *shelf;
+};
 
-static bool same_table(const struct tce_geometry *a, const struct tce_geometry *b)
+/* Do the pairs come in one order on both sides? */
+static bool in_order(const struct table_list *list)
 {
-	return (a->known & TCE_KNOWN_LIOBN) == (b->known & TCE_KNOWN_LIOBN) && a->liobn == b->liobn;
+	size_t i, next = 0;
+
+	for (i = 0; i < list->count; i++) {
+		if (list->pairs[i] == NO_PAIR)
+			continue;
+		if (list->pairs[i] < next)
+			return false;
+		next = list->pairs[i] + 1;
+	}
+	return true;
 }
 
-/* Go to the table of @side that is @wanted: ahead of where it stands, else from its beginning. */
-static int seek_table(struct side *side, const struct tce_geometry *wanted, struct tce_error *err)
+/* Go to a table on the right. */
+static int go_to_table(struct job *job, size_t number, struct tce_error *err)
 {
-	bool rewound = false;
+	struct side *side = &job->diff.b;
 	int ret;
 
-	for (;;) {
+	if (job->shelf)
+		return take_from_shelf(job->shelf, number, &side->geometry, err);
+	for (; job->next <= number; job->next++) {
 		ret = next_chosen_table(side->source, side->choice, &side->geometry, err);
 		if (ret < 0)
 			return ret;
-		if (ret && same_table(&side->geometry, wanted))
-			return 1;
-		if (ret)
-			continue;
-		if (rewound)
-			return 0;
-		ret = side->source->ops->rewind(side->source, err);
-		if (ret < 0)
-			return ret;
-		rewound = true;
+		if (!ret)
+			return tce_set_error(err, TCE_ERR_NO_TABLE, 0,
+					     "it has fewer tables than before");
 	}
+	return TCE_OK;
 }
 
-/* List the tables of a side, and see that each can be told from the others. */
-static int list_tables(struct side *side, struct tce_geometry **list, size_t *count,
-		       struct tce_error *err)
+/* Compare all pairs. Return: how many, or a negative status. */
+static int compare_pairs(struct job *job, struct tce_error *err)
 {
-	struct tce_geometry *tables = NULL;
-	size_t n = 0, i;
-	int ret;
-
-	for (;;) {
-		ret = next_chosen_table(side->source, side->choice, &side->geometry, err);
-		if (ret <= 0)
-			break;
-		if (n == TABLES_MAX) {
-			ret = tce_set_error(err, TCE_ERR_LIMIT, 0, "more than %u tables",
-					    TABLES_MAX);
-			break;
-		}
-		for (i = 0; i < n && !same_table(&tables[i], &side->geometry); i++)
-			;
-		if (i < n) {
-			if (side->geometry.known & TCE_KNOWN_LIOBN)
-				ret = tce_set_error(err, TCE_ERR_NO_TABLE, 0,
-						    "LIOBN 0x%" PRIx64 " is there twice",
-						    side->geometry.liobn);
-			else
-				ret = tce_set_error(err, TCE_ERR_UNKNOWN, 0,
-						    "several tables without a known LIOBN cannot be told apart");
-			break;
-		}
-		if (!(n & (n - 1))) {
-			struct tce_geometry *grown;
-
-			grown = realloc(tables, (n ? 2 * n : 1) * sizeof(*grown));
-			if (!grown) {
-				ret = no_memory(err, "a list of tables");
-				break;
-			}
-			tables = grown;
-		}
-		tables[n++] = side->geometry;
-	}
-	if (ret < 0) {
-		name_error(err, side->source->name);
-		free(tables);
-		return ret;
-	}
-	*list = tables;
-	*count = n;
-	return side->source->ops->rewind(side->source, err);
-}
-
-/* Print the tables of one side that the other does not have. */
-static bool print_missing(const struct tce_geometry *have, size_t have_count,
-			  const struct tce_geometry *other, size_t other_count, const char *name)
-{
-	bool missing = false;
-	size_t i, k;
-
-	for (i = 0; i < have_count; i++) {
-		for (k = 0; k < other_count && !same_table(&have[i], &other[k]); k++)
-			;
-		if (k < other_count)
-			continue;
-		missing = true;
-		print_place(&have[i]);
-		printf("only in ");
-		print_text(stdout, name);
-		printf("\n");
-	}
-	return missing;
-}
-
-/* Compare the tables that both sources have. Return: how many, or a negative status. */
-static int compare_sources(struct diff *diff, bool only_pair, bool *differ, struct tce_error *err)
-{
+	struct side *left = &job->diff.a;
 	int ret, compared = 0;
+	size_t i;
 
-	while ((ret = next_chosen_table(diff->a.source, diff->a.choice, &diff->a.geometry,
-					err)) > 0) {
-		if (only_pair)
-			ret = next_chosen_table(diff->b.source, diff->b.choice, &diff->b.geometry,
-						err);
-		else
-			ret = seek_table(&diff->b, &diff->a.geometry, err);
-		if (ret > 0)
-			ret = compare_tables(diff, differ, err) < 0 ? err->code : 1;
+	for (i = 0; i < job->a.count; i++) {
+		ret = next_chosen_table(left->source, left->choice, &left->geometry, err);
+		if (ret <= 0)
+			return ret ? ret : tce_set_error(err, TCE_ERR_NO_TABLE, 0,
+							 "%s has fewer tables than before",
+							 left->source->name);
+		if (job->a.pairs[i] == NO_PAIR)
+			continue;
+		ret = go_to_table(job, job->a.pairs[i], err);
+		if (!ret)
+			ret = compare_tables(&job->diff, err);
 		if (ret < 0)
 			return ret;
-		compared += ret;
+		compared++;
 	}
-	return ret < 0 ? ret : compared;
+	return compared;
 }
 
-static int diff_sources(struct diff *diff, bool *differ, struct tce_error *err)
+static int find_pairs(struct job *job, struct tce_error *err)
 {
-	struct tce_geometry *a_tables = NULL, *b_tables = NULL;
-	size_t a_count = 0, b_count = 0;
-	bool only_pair;
+	struct source *left = job->diff.a.source, *right = job->diff.b.source;
+	const struct choice *choice = job->diff.a.choice;
 	int ret;
 
-	ret = list_tables(&diff->a, &a_tables, &a_count, err);
+	ret = list_tables(&job->a, left, choice, err);
 	if (!ret)
-		ret = list_tables(&diff->b, &b_tables, &b_count, err);
+		ret = list_tables(&job->b, right, choice, err);
 	if (ret < 0)
-		goto out_free;
-
+		return ret;
 	/* When each side has one table, it needs no LIOBN to be the other's. */
-	only_pair = a_count == 1 && b_count == 1 &&
-		    !(a_tables[0].known & b_tables[0].known & TCE_KNOWN_LIOBN);
-	if (only_pair)
+	if (job->a.count == 1 && job->b.count == 1 &&
+	    !(job->a.tables[0].known & job->b.tables[0].known & TCE_KNOWN_LIOBN)) {
 		print_note("a LIOBN is not known; each side has one table, and these are compared");
-	else
-		*differ = print_missing(a_tables, a_count, b_tables, b_count,
-					diff->a.source->name) |
-			  print_missing(b_tables, b_count, a_tables, a_count,
-					diff->b.source->name);
-	ret = compare_sources(diff, only_pair, differ, err);
+		job->a.pairs[0] = 0;
+		job->b.pairs[0] = 0;
+		return TCE_OK;
+	}
+	ret = pair_tables(&job->a, left->name, &job->b, right->name, err);
+	if (!ret && !in_order(&job->a)) {
+		ret = fill_shelf(&job->shelf, right, choice, job->b.count, err);
+		if (!ret)
+			job->diff.b.source = shelf_source(job->shelf);
+	}
+	return ret;
+}
 
-out_free:
-	free(b_tables);
-	free(a_tables);
+static void print_missing(struct diff *diff, const struct table_list *list, bool left,
+			  const struct source *source)
+{
+	size_t i;
+
+	for (i = 0; i < list->count; i++) {
+		if (list->pairs[i] == NO_PAIR)
+			print_only_in(diff, &list->tables[i], left, source->name);
+	}
+}
+
+/* Return: how many tables were compared, or a negative status. */
+static int diff_sources(struct job *job, const char *left, struct tce_error *err)
+{
+	struct diff *diff = &job->diff;
+	int ret;
+
+	ret = find_pairs(job, err);
+	if (ret < 0)
+		return ret;
+	begin_result(diff, left, job->source->name);
+	print_missing(diff, &job->a, true, diff->a.source);
+	print_missing(diff, &job->b, false, job->source);
+	ret = compare_pairs(job, err);
+	if (ret >= 0)
+		end_result(diff, ret);
 	return ret;
 }
 
 int view_diff(struct source *source, const struct choice *choice, bool *no, struct tce_error *err)
 {
-	struct diff *diff = calloc(1, sizeof(*diff));
+	struct job *job = calloc(1, sizeof(*job));
 	int ret;
 
-	if (!diff)
+	if (!job)
 		return no_memory(err, "blocks of entries");
-	ret = open_source(&diff->b.source, choice->other, true, err);
+	ret = open_source(&job->source, choice->other, true, err);
 	if (ret < 0)
 		goto out_free;
-	diff->a.source = source;
-	diff->a.choice = choice;
-	diff->b.choice = choice;
-	diff->lines_max = choice->all ? UINT64_MAX : LINES_MAX;
-	ret = diff_sources(diff, no, err);
-	if (ret >= 0 && !*no)
-		print_result("no difference in %d table%s", ret, ret == 1 ? "" : "s");
-	close_source(diff->b.source);
+	job->diff.a.source = source;
+	job->diff.b.source = job->source;
+	job->choice = *choice;
+	/* Of two sides, one may not know of VMs. */
+	job->choice.vm_unknown = true;
+	job->diff.a.choice = &job->choice;
+	job->diff.b.choice = &job->choice;
+	job->diff.json = choice->json;
+	job->diff.lines_max = choice->all ? UINT64_MAX : LINES_MAX;
+	ret = diff_sources(job, source->name, err);
+	*no = job->diff.differ;
+	close_shelf(job->shelf);
+	close_source(job->source);
 
 out_free:
-	free(diff);
+	free_tables(&job->a);
+	free_tables(&job->b);
+	free(job);
 	return ret;
 }

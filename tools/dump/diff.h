@@ -36,6 +36,9 @@ struct side {
  * @entries: of the tables that are being compared.
  * @differences: entries of them that differ.
  * @lines_max: how many of these are printed.
+ * @json: print JSON.
+ * @differ: something differs.
+ * @tables: how many tables the result has so far.
  */
 struct diff {
 	struct side a;
@@ -43,22 +46,33 @@ struct diff {
 	uint64_t entries;
 	uint64_t differences;
 	uint64_t lines_max;
+	bool json;
+	bool differ;
+	uint64_t tables;
 };
 
 /**
- * print_place() - begin a line of the result with a table's name
- * @geometry: header of the table.
- */
-void print_place(const struct tce_geometry *geometry);
-
-/**
  * compare_tables() - compare the tables that both sides stand at
- * @diff: the comparison.
- * @differ: set when they differ.
+ * @diff: the comparison; its @differ is set when they differ.
  * @err: what failed.
  *
  * Return: 0, or a negative status.
  */
-int compare_tables(struct diff *diff, bool *differ, struct tce_error *err);
+int compare_tables(struct diff *diff, struct tce_error *err);
+
+/*
+ * diff-print.c: the result, from begin_result() to end_result(), for people or as JSON. Between
+ * begin_table() and end_table() come the first differences of a table. Nothing is printed with
+ * --quiet.
+ */
+void begin_result(struct diff *diff, const char *left, const char *right);
+void print_only_in(struct diff *diff, const struct tce_geometry *geometry, bool left,
+		   const char *name);
+bool print_geometry_difference(struct diff *diff, const struct tce_geometry *a,
+			       const struct tce_geometry *b);
+void begin_table(struct diff *diff, const struct tce_geometry *geometry);
+void print_difference(struct diff *diff, uint64_t index, uint64_t a, uint64_t b);
+void end_table(struct diff *diff);
+void end_result(struct diff *diff, int compared);
 
 #endif /* TCE_TOOLS_DIFF_H */

@@ -63,17 +63,31 @@ const char *run_access(const struct run *run);
  * struct choice - which tables, and how much of them
  * @liobn_given: only the table with @liobn.
  * @liobn: the LIOBN.
+ * @vm_given: only tables of the VM @vm.
+ * @vm: the VM's number.
+ * @vm_unknown: tables of an unknown VM, too.
  * @all: no limit on lines.
+ * @json: print JSON.
  * @other: what to compare with.
  * @output: file to save in, or "-".
  */
 struct choice {
 	bool liobn_given;
 	uint64_t liobn;
+	bool vm_given;
+	uint64_t vm;
+	bool vm_unknown;
 	bool all;
+	bool json;
 	const char *other;
 	const char *output;
 };
+
+/* Were certain tables asked for? */
+static inline bool is_choice(const struct choice *choice)
+{
+	return choice->liobn_given || choice->vm_given;
+}
 
 /**
  * next_chosen_table() - go to the next table that was asked for
@@ -88,16 +102,18 @@ int next_chosen_table(struct source *source, const struct choice *choice,
 		      struct tce_geometry *geometry, struct tce_error *err);
 
 /*
- * What tce-dump can do with a source. @no is set when the answer is no: the sources differ, or nothing
- * was found. Return: number of tables, or a negative status.
+ * What tce-dump can do with a source. @no is set when the answer is no: the sources differ, or
+ * nothing was found. Return: number of tables, or a negative status.
  */
 int view_text(struct source *source, const struct choice *choice, bool *no, struct tce_error *err);
-int view_json(struct source *source, const struct choice *choice, bool *no, struct tce_error *err);
 int view_map(struct source *source, const struct choice *choice, bool *no, struct tce_error *err);
 int view_diff(struct source *source, const struct choice *choice, bool *no, struct tce_error *err);
 int view_verify(struct source *source, const struct choice *choice, bool *no,
 		struct tce_error *err);
 int save_source(struct source *source, const struct choice *choice, bool *no,
 		struct tce_error *err);
+
+/* json.c: view_text() with --json. */
+int view_json(struct source *source, const struct choice *choice, struct tce_error *err);
 
 #endif /* TCE_TOOLS_DUMP_H */

@@ -30,11 +30,8 @@ static void print_json_header(struct source *source, const struct tce_geometry *
 	struct tce_table_stats stats;
 
 	/* What is not known is null, never a guess. */
-	printf("{\n\t\t\"liobn\": ");
-	if (geometry->known & TCE_KNOWN_LIOBN)
-		printf("\"0x%" PRIx64 "\"", geometry->liobn);
-	else
-		printf("null");
+	printf("{\n\t\t");
+	print_json_name(geometry);
 	printf(",\n\t\t\"page_shift\": ");
 	if (geometry->known & TCE_KNOWN_PAGE_SHIFT)
 		printf("%u", geometry->page_shift);
@@ -56,7 +53,7 @@ static void print_json_header(struct source *source, const struct tce_geometry *
 	printf(",\n\t\t\"runs\": [");
 }
 
-int view_json(struct source *source, const struct choice *choice, bool *no, struct tce_error *err)
+int view_json(struct source *source, const struct choice *choice, struct tce_error *err)
 {
 	struct tce_geometry geometry;
 	struct totals totals;

@@ -12,7 +12,6 @@
 
 enum mode {
 	MODE_TEXT,		/* 0: none was given */
-	MODE_JSON,
 	MODE_MAP,
 	MODE_DIFF,
 	MODE_VERIFY,
@@ -25,6 +24,7 @@ struct options {
 	struct cli_number pid;
 	struct cli_number fd;
 	struct cli_number liobn;
+	struct cli_number vm;
 	struct cli_number page_shift;
 	struct cli_number bus_offset;
 	struct cli_number entries;
@@ -42,6 +42,8 @@ static const struct cli_option option_table[] = {
 	  .place = PLACE(fd), .max = INT_MAX },
 	{ CLI_NUMBER, 0, "liobn", "LIOBN", .help = "only this table",
 	  .place = PLACE(liobn), .max = UINT64_MAX },
+	{ CLI_NUMBER, 0, "vm", "N", .help = "only tables of this virtual machine, where there are several",
+	  .place = PLACE(vm), .max = UINT64_MAX },
 	{ CLI_GROUP, .name = "What the kernel does not tell, said by hand" },
 	{ CLI_NUMBER, 0, "page-shift", "N", .help = "log2 of the I/O page size",
 	  .place = PLACE(page_shift), .max = 63 },
@@ -50,8 +52,6 @@ static const struct cli_option option_table[] = {
 	{ CLI_NUMBER, 0, "entries", "N", .help = "number of entries",
 	  .place = PLACE(entries), .max = UINT64_MAX },
 	{ CLI_GROUP, .name = "What to do (shows header, runs and totals without one of these)" },
-	{ CLI_CHOICE, 0, "json", .help = "show it all as JSON",
-	  .place = PLACE(mode), .value = MODE_JSON },
 	{ CLI_CHOICE, 0, "map", .help = "show occupancy as a picture",
 	  .place = PLACE(mode), .value = MODE_MAP },
 	{ CLI_CHOICE, 0, "diff", "OTHER",
@@ -63,6 +63,7 @@ static const struct cli_option option_table[] = {
 	  .help = "save as a TCE image (- for standard output)",
 	  .place = PLACE(mode), .value = MODE_SAVE, .text_place = PLACE(choice.output) },
 	{ CLI_GROUP, .name = "How" },
+	{ CLI_FLAG, 0, "json", .help = "as JSON", .place = PLACE(choice.json) },
 	{ CLI_FLAG, 0, "all", .help = "no limit on the lines of a table",
 	  .place = PLACE(choice.all) },
 };
@@ -76,6 +77,26 @@ static const struct cli cli = {
 		 "folder, or - for standard input; tce-dump(1) says which kinds there are.",
 	.options = option_table,
 	.count = ARRAY_SIZE(option_table),
+};
+
+/*
+ * What each mode does. @rewinds: it goes over the source more than once. @answers: it is a question,
+ * of which the exit code is the answer. @says_none: a source without tables is worth a line.
+ * @has_json: it can print JSON.
+ */
+static const struct {
+	int (*view)(struct source *source, const struct choice *choice, bool *no,
+		    struct tce_error *err);
+	bool rewinds;
+	bool answers;
+	bool says_none;
+	bool has_json;
+} modes[] = {
+	[MODE_TEXT] = { view_text, .says_none = true, .has_json = true },
+	[MODE_MAP] = { view_map, .says_none = true },
+	[MODE_DIFF] = { view_diff, .rewinds = true, .answers = true, .has_json = true },
+	[MODE_VERIFY] = { view_verify, .has_json = true },
+	[MODE_SAVE] = { save_source },
 };
 
 /* Put together what was said of a live table by hand. */
@@ -95,6 +116,8 @@ static void take_geometry(struct options *options)
 	geometry->bus_offset = options->bus_offset.value;
 	geometry->entries = options->entries.value;
 	geometry->liobn = options->liobn.value;
+	geometry->has_vm = options->vm.given;
+	geometry->vm = options->vm.value;
 }
 
 /* Return: CLI_GO, or an exit code. */
@@ -107,6 +130,8 @@ static int parse_options(struct options *options, int argc, char **argv)
 	ret = cli_parse(&cli, options, argc, argv, &operands);
 	if (ret != CLI_GO)
 		return ret;
+	if (options->choice.json && !modes[options->mode].has_json)
+		return misuse("--json does not go with --map and --output");
 	live = options->pid.given || options->fd.given;
 	if (live ? operands[0] != NULL : !operands[0] || operands[1])
 		return misuse("one source is needed: --pid, --fd, or a file");
@@ -115,6 +140,8 @@ static int parse_options(struct options *options, int argc, char **argv)
 		return misuse("--page-shift, --bus-offset and --entries are for live tables");
 	options->choice.liobn_given = options->liobn.given;
 	options->choice.liobn = options->liobn.value;
+	options->choice.vm_given = options->vm.given;
+	options->choice.vm = options->vm.value;
 	options->source = operands[0];
 	options->live.pid = (pid_t)options->pid.value;
 	options->live.fd = options->fd.given ? (int)options->fd.value : -1;
@@ -127,25 +154,6 @@ static int parse_options(struct options *options, int argc, char **argv)
 	return CLI_GO;
 }
 
-/*
- * What each mode does. @rewinds: it goes over the source more than once. @answers: it is a question, of
- * which the exit code is the answer. @says_none: a source without tables is worth a line.
- */
-static const struct {
-	int (*view)(struct source *source, const struct choice *choice, bool *no,
-		    struct tce_error *err);
-	bool rewinds;
-	bool answers;
-	bool says_none;
-} modes[] = {
-	[MODE_TEXT] = { view_text, .says_none = true },
-	[MODE_JSON] = { view_json },
-	[MODE_MAP] = { view_map, .says_none = true },
-	[MODE_DIFF] = { view_diff, .rewinds = true, .answers = true },
-	[MODE_VERIFY] = { view_verify },
-	[MODE_SAVE] = { save_source },
-};
-
 static int open_chosen(struct source **source, const struct options *options,
 		       struct tce_error *err)
 {
@@ -154,30 +162,50 @@ static int open_chosen(struct source **source, const struct options *options,
 	return open_live_source(source, &options->live, err);
 }
 
+static int no_such_table(const struct options *options, struct tce_error *err)
+{
+	struct tce_geometry wanted = {
+		.known = TCE_KNOWN_LIOBN,
+		.liobn = options->liobn.value,
+		.has_vm = options->vm.given,
+		.vm = options->vm.value,
+	};
+	char name[TABLE_NAME_SIZE];
+
+	if (!options->liobn.given)
+		return tce_set_error(err, TCE_ERR_NO_TABLE, 0, "no table of VM %" PRIu64,
+				     options->vm.value);
+	return tce_set_error(err, TCE_ERR_NO_TABLE, 0, "no table with %s",
+			     format_table(&wanted, name));
+}
+
 /* Return: an exit code. */
 static int run(const struct options *options)
 {
 	struct tce_error err = TCE_ERROR_INIT;
 	struct source *source;
+	const bool answers = modes[options->mode].answers;
 	bool no = false;
 	int ret;
 
 	ret = open_chosen(&source, options, &err);
-	if (ret < 0)
-		return print_error(&err);
+	if (ret < 0) {
+		print_error(&err);
+		return answers ? EXIT_TROUBLE : EXIT_FAILED;
+	}
 	ret = modes[options->mode].view(source, &options->choice, &no, &err);
-	if (!ret && options->choice.liobn_given && !no) {
-		ret = tce_set_error(&err, TCE_ERR_NO_TABLE, 0, "no table with LIOBN 0x%" PRIx64,
-				    options->choice.liobn);
+	if (!ret && (options->liobn.given || options->vm.given) && !no) {
+		ret = no_such_table(options, &err);
 		name_error(&err, source->name);
 	}
-	if (!ret && modes[options->mode].says_none)
+	if (!ret && modes[options->mode].says_none && !options->choice.json)
 		print_result("%s: no tables", source->name);
 	close_source(source);
 	if (ret < 0) {
 		/* What was printed before comes first. */
 		fflush(stdout);
-		return print_error(&err);
+		print_error(&err);
+		return answers ? EXIT_TROUBLE : EXIT_FAILED;
 	}
 	return no ? EXIT_NO : EXIT_DONE;
 }
@@ -191,5 +219,8 @@ int main(int argc, char **argv)
 	ret = parse_options(&options, argc, argv);
 	if (ret != CLI_GO)
 		return ret;
-	return finish_output(run(&options));
+	ret = run(&options);
+	if (finish_output(EXIT_DONE))
+		return modes[options.mode].answers ? EXIT_TROUBLE : EXIT_FAILED;
+	return ret;
 }

@@ -155,6 +155,16 @@ int walk_runs(struct source *source, const struct tce_geometry *geometry,
 	return ret;
 }
 
+static bool is_chosen(const struct choice *choice, const struct tce_geometry *geometry)
+{
+	if (choice->liobn_given && !(geometry->known & TCE_KNOWN_LIOBN &&
+				     geometry->liobn == choice->liobn))
+		return false;
+	if (!choice->vm_given)
+		return true;
+	return geometry->has_vm ? geometry->vm == choice->vm : choice->vm_unknown;
+}
+
 int next_chosen_table(struct source *source, const struct choice *choice,
 		      struct tce_geometry *geometry, struct tce_error *err)
 {
@@ -162,7 +172,6 @@ int next_chosen_table(struct source *source, const struct choice *choice,
 
 	do {
 		ret = source->ops->next_table(source, geometry, err);
-	} while (ret > 0 && choice->liobn_given &&
-		 !(geometry->known & TCE_KNOWN_LIOBN && geometry->liobn == choice->liobn));
+	} while (ret > 0 && !is_chosen(choice, geometry));
 	return ret;
 }

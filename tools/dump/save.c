@@ -48,7 +48,7 @@ static int save_tables(struct source *source, const struct choice *choice,
 			break;
 		tables++;
 	}
-	if (!ret && (tables || !choice->liobn_given))
+	if (!ret && (tables || !is_choice(choice)))
 		ret = tce_end_image(writer, err);
 	*size = tce_writer_size(writer);
 	tce_destroy_writer(writer);
@@ -115,8 +115,8 @@ static int save_to_file(struct source *source, const struct choice *choice, cons
 	sink = tce_file_sink(file);
 	tables = save_tables(source, choice, &sink, &size, err);
 	ret = tables;
-	/* Not asked for by LIOBN, no tables are what the source has. */
-	some = tables > 0 || (!tables && !choice->liobn_given);
+	/* When none was asked for, no tables are what the source has. */
+	some = tables > 0 || (!tables && !is_choice(choice));
 	if (some)
 		ret = tce_commit_file(file, err);
 	tce_close_file(file);

@@ -111,6 +111,8 @@ int view_text(struct source *source, const struct choice *choice, bool *no, stru
 	struct tce_geometry geometry;
 	int tables = 0, ret;
 
+	if (choice->json)
+		return view_json(source, choice, err);
 	while ((ret = next_chosen_table(source, choice, &geometry, err)) > 0) {
 		struct text text = {
 			.geometry = &geometry,

@@ -23,6 +23,13 @@ int view_verify(struct source *source, const struct choice *choice, bool *no,
 	}
 	if (ret < 0)
 		return ret;
+	if (choice->json) {
+		printf("{\n\t\"source\": ");
+		print_json_string(stdout, source->name);
+		printf(",\n\t\"whole\": true,\n\t\"tables\": %d,\n\t\"used\": %" PRIu64
+		       ",\n\t\"runs\": %" PRIu64 "\n}\n", tables, sum.used, sum.runs);
+		return tables;
+	}
 	print_result("%s: whole: %d table%s, %" PRIu64 " entries used, in %" PRIu64 " run%s",
 		     source->name, tables, tables == 1 ? "" : "s", sum.used, sum.runs,
 		     sum.runs == 1 ? "" : "s");

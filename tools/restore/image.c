@@ -36,18 +36,24 @@ static int apply_by_hand(struct target *target, const struct tce_geometry *by_ha
 	return TCE_OK;
 }
 
+/* Tables of several VMs may have one LIOBN. */
+static bool same_table(const struct tce_geometry *a, const struct tce_geometry *b)
+{
+	return a->known & b->known & TCE_KNOWN_LIOBN && a->liobn == b->liobn &&
+	       (!a->has_vm || !b->has_vm || a->vm == b->vm);
+}
+
 static int add_target(struct restore *restore, const struct tce_geometry *geometry,
 		      struct target **result, struct tce_error *err)
 {
+	char name[TABLE_NAME_SIZE];
 	struct target *grown;
 	size_t i;
 
 	for (i = 0; i < restore->count; i++) {
-		if (geometry->known & restore->targets[i].saved.known & TCE_KNOWN_LIOBN &&
-		    geometry->liobn == restore->targets[i].saved.liobn)
-			return tce_set_error(err, TCE_ERR_CORRUPT, 0,
-					     "LIOBN 0x%" PRIx64 " is in the image twice",
-					     geometry->liobn);
+		if (same_table(geometry, &restore->targets[i].saved))
+			return tce_set_error(err, TCE_ERR_CORRUPT, 0, "%s is in the image twice",
+					     format_table(geometry, name));
 	}
 	if (restore->count == TABLES_MAX)
 		return tce_set_error(err, TCE_ERR_LIMIT, 0, "the image has more than %u tables",
@@ -93,9 +99,10 @@ static int check_table(struct restore *restore, struct tce_reader *reader,
 	ret = add_target(restore, geometry, &target, err);
 	if (ret < 0)
 		return ret;
-	target->chosen = !options->liobn.given ||
-			 (geometry->known & TCE_KNOWN_LIOBN &&
-			  geometry->liobn == options->liobn.value);
+	target->chosen = (!options->liobn.given || (geometry->known & TCE_KNOWN_LIOBN &&
+						    geometry->liobn == options->liobn.value)) &&
+			 (!options->vm.given || (geometry->has_vm &&
+						 geometry->vm == options->vm.value));
 	if (target->chosen)
 		ret = apply_by_hand(target, &options->by_hand, err);
 	if (ret < 0)

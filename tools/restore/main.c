@@ -56,6 +56,8 @@ static const struct cli_option option_table[] = {
 	{ CLI_GROUP, .name = "What" },
 	{ CLI_NUMBER, 0, "liobn", "LIOBN", .help = "only this table of the image",
 	  .place = PLACE(liobn), .max = UINT64_MAX },
+	{ CLI_NUMBER, 0, "vm", "N", .help = "only tables of this virtual machine, of an image of several",
+	  .place = PLACE(vm), .max = UINT64_MAX },
 	{ CLI_FLAG, 0, "dry-run", .help = "check everything, write nothing",
 	  .place = PLACE(dry_run) },
 	{ CLI_GROUP, .name = "What the image does not know, said by hand" },

@@ -30,6 +30,7 @@ struct mapping {
  * @pid: the VMM.
  * @fd: the table's number in the VMM or, without @pid, in this process.
  * @liobn: the one table of the image to restore.
+ * @vm: only tables of this virtual machine.
  * @page_shift: what is said by hand, until @by_hand has it.
  * @bus_offset: as well.
  * @entries: as well.
@@ -43,6 +44,7 @@ struct options {
 	struct cli_number pid;
 	struct cli_number fd;
 	struct cli_number liobn;
+	struct cli_number vm;
 	struct cli_number page_shift;
 	struct cli_number bus_offset;
 	struct cli_number entries;

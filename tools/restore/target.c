@@ -89,6 +89,9 @@ static int check_target(const struct target *target, struct tce_error *err)
 		live.known |= target->saved.known & (TCE_KNOWN_PAGE_SHIFT | TCE_KNOWN_BUS_OFFSET);
 	}
 	ret = tce_match_geometry(&target->saved, &live, err);
+	/* No entry: only whether entries could be written. */
+	if (!ret)
+		ret = tce_clear_words(target->table, 0, 0, err);
 	return ret < 0 ? target_error(target, err) : TCE_OK;
 }
 
@@ -103,6 +106,8 @@ static int check_alone(const struct restore *restore, size_t number, struct tce_
 			continue;
 		tce_set_error(err, TCE_ERR_NO_TABLE, 0,
 			      "two tables of the image would go to one live table%s",
+			      target->saved.has_vm && target->saved.liobn ==
+			      restore->targets[i].saved.liobn ? ": choose one with --vm" :
 			      restore->options->fd.given ? ": choose one with --liobn" : "");
 		return target_error(target, err);
 	}
@@ -122,7 +127,8 @@ static int check_mappings(const struct restore *restore, struct tce_error *err)
 		ret = tce_set_error(err, TCE_ERR_NO_TABLE, 0,
 				    "--map-liobn: no table with LIOBN 0x%" PRIx64 "%s",
 				    options->mappings[i].from,
-				    options->liobn.given ? " is chosen" : " is in the image");
+				    options->liobn.given || options->vm.given ?
+				    " is chosen" : " is in the image");
 		name_error(err, restore->input->name);
 		return ret;
 	}
@@ -131,11 +137,21 @@ static int check_mappings(const struct restore *restore, struct tce_error *err)
 
 static int no_table(const struct restore *restore, struct tce_error *err)
 {
-	const struct cli_number *liobn = &restore->options->liobn;
+	const struct options *options = restore->options;
+	const struct tce_geometry wanted = {
+		.known = TCE_KNOWN_LIOBN,
+		.liobn = options->liobn.value,
+		.has_vm = options->vm.given,
+		.vm = options->vm.value,
+	};
+	char name[TABLE_NAME_SIZE];
 
-	if (liobn->given)
-		tce_set_error(err, TCE_ERR_NO_TABLE, 0,
-			      "the image has no table with LIOBN 0x%" PRIx64, liobn->value);
+	if (options->liobn.given)
+		tce_set_error(err, TCE_ERR_NO_TABLE, 0, "the image has no table with %s",
+			      format_table(&wanted, name));
+	else if (options->vm.given)
+		tce_set_error(err, TCE_ERR_NO_TABLE, 0, "the image has no table of VM %" PRIu64,
+			      options->vm.value);
 	else
 		tce_set_error(err, TCE_ERR_NO_TABLE, 0, "the image has no table");
 	name_error(err, restore->input->name);

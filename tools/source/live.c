@@ -131,6 +131,26 @@ static int choose_unnamed(const struct tce_vmm *vmm, pid_t pid, struct tce_table
 			     (int)pid, fds);
 }
 
+/* Of several VMs in one process, the table of one. */
+static int find_in_vm(const struct tce_vmm *vmm, pid_t pid, const struct tce_geometry *wanted,
+		      struct tce_table **table, struct tce_error *err)
+{
+	const struct tce_geometry *geometry;
+	char name[TABLE_NAME_SIZE];
+	size_t i;
+
+	for (i = 0; i < tce_vmm_count(vmm); i++) {
+		geometry = tce_table_geometry(tce_vmm_table(vmm, i));
+		if (geometry->known & TCE_KNOWN_LIOBN && geometry->liobn == wanted->liobn &&
+		    geometry->has_vm && geometry->vm == wanted->vm) {
+			*table = tce_vmm_table(vmm, i);
+			return TCE_OK;
+		}
+	}
+	return tce_set_error(err, TCE_ERR_NO_TABLE, 0, "PID %d has no table with %s", (int)pid,
+			     format_table(wanted, name));
+}
+
 static int choose_table(struct live_source *live, const struct live_choice *choice,
 			struct tce_error *err)
 {
@@ -155,6 +175,8 @@ static int choose_table(struct live_source *live, const struct live_choice *choi
 				     "PID %d has a virtual machine, but no TCE table in the kernel",
 				     (int)choice->pid);
 	first = tce_table_geometry(tce_vmm_table(live->vmm, 0));
+	if (liobn && by_hand->has_vm)
+		return find_in_vm(live->vmm, choice->pid, by_hand, &live->chosen, err);
 	if (liobn && first->known & TCE_KNOWN_LIOBN)
 		return tce_find_table(live->vmm, by_hand->liobn, &live->chosen, err);
 	if (by_hand->known)

@@ -50,7 +50,7 @@ struct source {
  * struct live_choice - which live tables, and what was said of them by hand
  * @pid: the VMM, or 0.
  * @fd: the table's fd, in the VMM or, without a VMM, our own; or -1 for all tables.
- * @geometry: parts given by hand; its LIOBN chooses a table.
+ * @geometry: parts given by hand; its LIOBN, and its VM, choose a table.
  */
 struct live_choice {
 	pid_t pid;
