@@ -33,7 +33,8 @@ debian_mirror() {
 	local uri
 	uri=$(apt-get indextargets --format '$(REPO_URI)|$(LABEL)' 'Created-By: Packages' |
 	      awk -F'|' '$2 == "Debian" { print $1; exit }')
-	[ -n "$uri" ] || die "no Debian mirror in this machine's apt configuration (run apt-get update)"
+	[ -n "$uri" ] ||
+		die "no Debian mirror in this machine's apt configuration (run apt-get update)"
 	printf '%s\n' "$uri"
 }
 
@@ -51,7 +52,8 @@ bootstrap() {
 		for suite in "$GUEST_SUITE" stable; do
 			if [ "$suite" = stable ]; then
 				rm -f "$target.release"
-				/usr/lib/apt/apt-helper download-file "${mirror%/}/dists/stable/InRelease" \
+				/usr/lib/apt/apt-helper download-file \
+					"${mirror%/}/dists/stable/InRelease" \
 					"$target.release" >>"$log" 2>&1 || continue
 				codename=$(sed -n 's/^Codename: *//p' "$target.release")
 				rm -f "$target.release"
@@ -79,8 +81,8 @@ apt_with() {
 	mkdir -p "$dir"/{parts,lists/partial,cache/archives/partial}
 	{
 		for suite; do
-			printf 'Types: deb deb-src\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: %s\n\n' \
-				"$mirror" "$suite" "$KEYRING"
+			printf 'Types: deb deb-src\nURIs: %s\nSuites: %s\n' "$mirror" "$suite"
+			printf 'Components: main\nSigned-By: %s\n\n' "$KEYRING"
 		done
 	} > "$dir/parts/lab.sources.new"
 	local opts="-o Dir::Etc::SourceList=/dev/null -o Dir::Etc::SourceParts=$dir/parts \
@@ -118,8 +120,9 @@ kernel_source() {
 	printf '%s\n' "$src"
 }
 
-# use_ccache: the cache that all builds of kernels share. What a file includes is taken from the compiler's own
-# list (DEPEND), so no preprocessor runs twice.
+# use_ccache: the cache that all builds of kernels share. What a file includes is taken from the
+# compiler's own list (DEPEND), so no preprocessor runs twice.
 use_ccache() {
-	export CCACHE_DIR=$CACHE/ccache CCACHE_MAXSIZE=2G CCACHE_BASEDIR=$CACHE CCACHE_NOHASHDIR=1 CCACHE_DEPEND=1
+	export CCACHE_DIR=$CACHE/ccache CCACHE_MAXSIZE=2G CCACHE_BASEDIR=$CACHE CCACHE_NOHASHDIR=1 \
+		CCACHE_DEPEND=1
 }

@@ -6,7 +6,8 @@
 DIR=${DIR:-/var/vm}
 QEMU=${QEMU:-qemu-system-ppc64}
 DISK_FORMAT=${DISK_FORMAT:-raw}
-MACHINE=pseries,kernel-irqchip=off,cap-htm=off,cap-cfpc=broken,cap-sbbc=broken,cap-ibs=broken,cap-ccf-assist=off
+_caps=cap-htm=off,cap-cfpc=broken,cap-sbbc=broken,cap-ibs=broken,cap-ccf-assist=off
+MACHINE=pseries,kernel-irqchip=off,$_caps
 # where the guest's HTTP server is, seen from outside
 SERVED_AT=${SERVED_AT:-127.0.0.1:8080}
 # What CRIU is to be told of a QEMU: that locks on its disks, a client of a unix socket and TCP
@@ -24,14 +25,18 @@ start_guest() {
 	# far from what another boot of the host has in use
 	_last=$(cat /proc/sys/kernel/ns_last_pid)
 	[ "$_last" -gt 5000 ] || echo 5000 > /proc/sys/kernel/ns_last_pid
+	_slow=format=$DISK_FORMAT,throttling.iops-total=400
 	setsid $QEMU -M $MACHINE -accel kvm -m 512M -nodefaults -display none \
-		-kernel /lab/share/vmlinux -initrd "${GUEST:-/lab/guest.cpio}" -append "console=hvc0 quiet $APPEND" \
+		-kernel /lab/share/vmlinux -initrd "${GUEST:-/lab/guest.cpio}" \
+		-append "console=hvc0 quiet $APPEND" \
 		-serial "file:$DIR/guest.log" -serial "unix:$DIR/serial,server=on,wait=off" \
 		-qmp "unix:$DIR/qmp,server=on,wait=off" \
 		-device virtio-scsi-pci,id=scsi0,iommu_platform=on,disable-legacy=on \
-		-drive "file=$DIR/disk0,if=none,id=d0,format=$DISK_FORMAT" -device scsi-hd,bus=scsi0.0,drive=d0 \
+		-drive "file=$DIR/disk0,if=none,id=d0,format=$DISK_FORMAT" \
+		-device scsi-hd,bus=scsi0.0,drive=d0 \
 		-device spapr-vscsi,id=scsi1 \
-		-drive "file=$DIR/disk1,if=none,id=d1,format=$DISK_FORMAT,throttling.iops-total=400" -device scsi-hd,bus=scsi1.0,drive=d1 \
+		-drive "file=$DIR/disk1,if=none,id=d1,$_slow" \
+		-device scsi-hd,bus=scsi1.0,drive=d1 \
 		-netdev "${NETDEV:-user,id=n0,tftp=$DIR/tftp,hostfwd=tcp:127.0.0.1:8080-:80}" \
 		-device virtio-net-pci,netdev=n0,iommu_platform=on,disable-legacy=on,romfile= \
 		"$@" </dev/null >"$DIR/qemu.log" 2>&1 &
@@ -59,7 +64,8 @@ goes_on() {
 	return 1
 }
 more_rounds() {
-	[ "$(rounds sda)" -gt $((_sda + 1)) ] && [ "$(rounds sdb)" -gt $((_sdb + 1)) ] && [ "$(rounds net)" -gt $((_net + 1)) ]
+	[ "$(rounds sda)" -gt $((_sda + 1)) ] && [ "$(rounds sdb)" -gt $((_sdb + 1)) ] &&
+		[ "$(rounds net)" -gt $((_net + 1)) ]
 }
 
 # log_is_sound: no wrong data, no clock that went back, no round lost or done twice. The last line
@@ -68,9 +74,15 @@ log_is_sound() {
 	! grep -aE 'MISMATCH|error|no disk|Oops|BUG|rcu:|blocked for' "$DIR/guest.log" || return 1
 	tr -d '\r' <"$DIR/guest.log" | sed '$d' | awk '
 		$1 == "guest:" && $3 == "round" {
-			if ($4 + 0 != last[$2] + 1) { print "after round " last[$2] " of " $2 ": " $0; bad = 1 }
+			if ($4 + 0 != last[$2] + 1) {
+				print "after round " last[$2] " of " $2 ": " $0
+				bad = 1
+			}
 			last[$2] = $4 + 0
-			if ($5 == "verified," && $7 < up[$2]) { print "the clock was at " up[$2] ": " $0; bad = 1 }
+			if ($5 == "verified," && $7 < up[$2]) {
+				print "the clock was at " up[$2] ": " $0
+				bad = 1
+			}
 			if ($5 == "verified,") up[$2] = $7
 		}
 		END { exit bad }'
@@ -84,7 +96,8 @@ talk() {
 	*) _address=UNIX-CONNECT:$DIR/$1 ;;
 	esac
 	: >/tmp/talk.out
-	{ printf '%s\n' "$2"; exec sleep 60; } | timeout 60 socat - "$_address" >/tmp/talk.out 2>&1 &
+	{ printf '%s\n' "$2"; exec sleep 60; } |
+		timeout 60 socat - "$_address" >/tmp/talk.out 2>&1 &
 	_talk=$!
 	wait_for 60 sh -c "grep -q '$3' /tmp/talk.out || ! kill -0 $_talk"
 	kill $_talk 2>/dev/null
@@ -93,7 +106,8 @@ talk() {
 
 # qmp COMMAND [ARGUMENTS]: QEMU's answer; $QMP is another socket than the usual one
 qmp() {
-	talk "${QMP:-qmp}" "{\"execute\":\"qmp_capabilities\"}{\"execute\":\"$1\"${2:+,\"arguments\":$2},\"id\":\"it\"}" '"id": "it"'
+	_ask="{\"execute\":\"$1\"${2:+,\"arguments\":$2},\"id\":\"it\"}"
+	talk "${QMP:-qmp}" "{\"execute\":\"qmp_capabilities\"}$_ask" '"id": "it"'
 }
 is_status() { qmp query-status | grep -q "\"status\": \"$1\""; }
 
@@ -102,7 +116,8 @@ serial_answers() { talk serial "hello $1" "guest: heard hello $1"; }
 
 # serves: what the guest got over its NIC comes back through the forwarded port
 serves() {
-	busybox wget -q -T 60 -O /tmp/served "http://$SERVED_AT/data" && cmp /tmp/served "$DIR/tftp/data"
+	busybox wget -q -T 60 -O /tmp/served "http://$SERVED_AT/data" &&
+		cmp /tmp/served "$DIR/tftp/data"
 }
 
 # dump_qemu IMAGES OPTION...
@@ -116,7 +131,8 @@ dump_qemu() {
 	return 1
 }
 
-# restore_qemu IMAGES OPTION...: before the guest runs again, its tables are compared with the images
+# restore_qemu IMAGES OPTION...: before the guest runs again, its tables are compared with the
+# images
 restore_qemu() {
 	_images=$1
 	shift
@@ -141,5 +157,6 @@ tables_are_the_same() {
 
 # around_qemu: dumped and restored, in this boot
 around_qemu() {
-	dump_qemu "$DIR/img" && wait_for 20 gone "$VMM" && restore_qemu "$DIR/img" && tables_are_the_same
+	dump_qemu "$DIR/img" && wait_for 20 gone "$VMM" && restore_qemu "$DIR/img" &&
+		tables_are_the_same
 }

@@ -2,6 +2,7 @@
 /*
  * Images: what is written comes back, whatever the table, and says the same on every host.
  */
+#include <inttypes.h>
 #include "tce-stream.h"
 #include "unit.h"
 
@@ -32,8 +33,8 @@ static void check_round_trip(const struct content *content, const struct tce_geo
 	write_image(&whole, geometry, words, 0);
 	write_image(&cut, geometry, words, geometry->entries + 77);
 	if (whole.size != cut.size || memcmp(whole.data, cut.data, cut.size))
-		fail_msg("%s, %llu entries: other bytes when cut into other calls", content->name,
-			 (unsigned long long)geometry->entries);
+		fail_msg("%s, %" PRIu64 " entries: other bytes when cut into other calls", content->name,
+			 geometry->entries);
 
 	/* What the reader does not hand out is zero; what it does, it hands out once. */
 	memset(back, 0, size);
@@ -42,9 +43,9 @@ static void check_round_trip(const struct content *content, const struct tce_geo
 	assert_memory_equal(&read, geometry, sizeof(read));
 	for (i = 0; i < geometry->entries; i++) {
 		if (words[i] != back[i])
-			fail_msg("%s, %llu entries: entry %zu is 0x%llx, not 0x%llx", content->name,
-				 (unsigned long long)geometry->entries, i,
-				 (unsigned long long)back[i], (unsigned long long)words[i]);
+			fail_msg("%s, %" PRIu64 " entries: entry %zu is 0x%" PRIx64 ", not 0x%" PRIx64, content->name,
+				 geometry->entries, i,
+				 back[i], words[i]);
 	}
 	assert_true(whole.size <= size + size / 100 + 256);
 	free_memory(&whole);

@@ -74,11 +74,11 @@ static int round_trip(const struct maker *m, size_t piece, struct tce_stream_sta
 	static const struct tce_stream_hooks no_hooks;
 	struct memory packed = { 0 }, back = { 0 }, again = { 0 };
 	struct tce_error err = TCE_ERROR_INIT;
-	int r;
+	int ret;
 
-	r = pack(m->data, m->size, &packed, piece, stats, &err);
-	if (r) {
-		assert_int_equal(err.code, r);
+	ret = pack(m->data, m->size, &packed, piece, stats, &err);
+	if (ret) {
+		assert_int_equal(err.code, ret);
 		assert_true(err.message[0]);
 	} else {
 		assert_int_equal(unpack(packed.data, packed.size, &back, NULL, NULL, &err), 0);
@@ -91,7 +91,7 @@ static int round_trip(const struct maker *m, size_t piece, struct tce_stream_sta
 	free_memory(&packed);
 	free_memory(&back);
 	free_memory(&again);
-	return r;
+	return ret;
 }
 
 static void same_bytes_come_back(void **state)
@@ -193,7 +193,7 @@ static void every_truncation_is_refused(void **state)
 	struct tce_error err;
 	size_t size, no_description;
 	struct maker m = { 0 };
-	int r;
+	int ret;
 
 	make_small_stream(&m);
 	/* a stream may end after its end mark: then there is just no description */
@@ -201,12 +201,12 @@ static void every_truncation_is_refused(void **state)
 	for (size = 0; size < m.size; size += in_page(size) ? 97 : 1) {
 		err = (struct tce_error)TCE_ERROR_INIT;
 		free_memory(&packed);
-		r = pack(m.data, size, &packed, 0, NULL, &err);
+		ret = pack(m.data, size, &packed, 0, NULL, &err);
 		if (size == no_description) {
-			assert_int_equal(r, 0);
+			assert_int_equal(ret, 0);
 			continue;
 		}
-		assert_int_equal(r, TCE_ERR_TORN);
+		assert_int_equal(ret, TCE_ERR_TORN);
 		assert_true(err.fields & TCE_ERROR_OFFSET);
 		assert_int_equal(err.offset, size);
 		assert_true(strchr(err.message, ':'));
@@ -219,8 +219,8 @@ static void every_truncation_is_refused(void **state)
 	assert_int_equal(pack(m.data, m.size, &packed, 0, NULL, NULL), 0);
 	for (size = 0; size < packed.size; size++) {
 		free_memory(&out);
-		r = unpack(packed.data, size, &out, NULL, NULL, &err);
-		assert_int_equal(r, size < 4 ? TCE_ERR_NOT_IMAGE : TCE_ERR_TORN);
+		ret = unpack(packed.data, size, &out, NULL, NULL, &err);
+		assert_int_equal(ret, size < 4 ? TCE_ERR_NOT_IMAGE : TCE_ERR_TORN);
 		assert_true(out.size <= m.size);
 		if (out.size)
 			assert_memory_equal(out.data, m.data, out.size);

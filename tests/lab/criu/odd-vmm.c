@@ -26,6 +26,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -279,9 +280,9 @@ static void handle_part(struct kvm_run *run)
 
 	if (next_part >= PARTS || run->mmio.phys_addr != VECTORS + part->at ||
 	    run->mmio.len != part->len || !!run->mmio.is_write != part->store)
-		fail("vectors: %s of %u bytes at %#llx came for part %u\n",
+		fail("vectors: %s of %u bytes at %#" PRIx64 " came for part %u\n",
 		     run->mmio.is_write ? "a store" : "a load", run->mmio.len,
-		     (unsigned long long)run->mmio.phys_addr, next_part);
+		     run->mmio.phys_addr, next_part);
 	if (part->store) {
 		if (memcmp(run->mmio.data, (const char *)stored + part->at, part->len))
 			fail("vectors: part %u stores something else\n", next_part);
@@ -314,12 +315,12 @@ static void handle_exit(struct vm *vm)
 	case KVM_EXIT_PAPR_HCALL:
 		if (run->papr_hcall.nr != 0xf010 || run->papr_hcall.args[0] != count + 1 ||
 		    run->papr_hcall.args[1] != sum)
-			fail("hcall %#llx: number %llu after %llu, sum %#llx instead of %#llx\n",
-			     (unsigned long long)run->papr_hcall.nr,
-			     (unsigned long long)run->papr_hcall.args[0],
-			     (unsigned long long)count,
-			     (unsigned long long)run->papr_hcall.args[1],
-			     (unsigned long long)sum);
+			fail("hcall %#" PRIx64 ": number %" PRIu64 " after %" PRIu64 ", sum %#" PRIx64 " instead of %#" PRIx64 "\n",
+			     run->papr_hcall.nr,
+			     run->papr_hcall.args[0],
+			     count,
+			     run->papr_hcall.args[1],
+			     sum);
 		if (next_part != PARTS)
 			fail("vectors: only %u parts came\n", next_part);
 		next_part = vm->vectors ? 0 : PARTS;
@@ -358,8 +359,8 @@ static void store(struct vm *vm)
 	}
 	for (at = 2; !(count & 63) && at < ENTRIES; at++)
 		if (vm->entries[at] != stored[at])
-			fail("entry %u is %#llx, not %#llx\n", at, (unsigned long long)vm->entries[at],
-			     (unsigned long long)stored[at]);
+			fail("entry %u is %#" PRIx64 ", not %#" PRIx64 "\n", at, vm->entries[at],
+			     stored[at]);
 }
 
 static void make_vm(struct vm *vm)
@@ -485,10 +486,10 @@ static unsigned int each_of_transaction(struct vm *vm, bool set)
 			check(ioctl(vm->vcpu, set ? KVM_SET_ONE_REG : KVM_GET_ONE_REG, &one),
 			      "a transaction's register");
 			if (!set && memcmp(value, now, sizeof(now)))
-				fail("register %#llx of the transaction is %#llx %#llx, not %#llx %#llx\n",
-				     (unsigned long long)id,
-				     (unsigned long long)now[0], (unsigned long long)now[1],
-				     (unsigned long long)value[0], (unsigned long long)value[1]);
+				fail("register %#" PRIx64 " of the transaction is %#" PRIx64 " %#" PRIx64 ", not %#" PRIx64 " %#" PRIx64 "\n",
+				     id,
+				     now[0], now[1],
+				     value[0], value[1]);
 		}
 	return n;
 }
@@ -510,7 +511,7 @@ static void transact(struct vm *vm)
 		checked = each_of_transaction(vm, false);
 		check(ioctl(vm->vcpu, KVM_GET_REGS, &regs), "KVM_GET_REGS");
 		if (regs.msr != (MSR | MSR_SUSPENDED))
-			fail("MSR is %#llx\n", (unsigned long long)regs.msr);
+			fail("MSR is %#" PRIx64 "\n", regs.msr);
 		say("tm", "%u registers and MSR[TS]\n", checked);
 		say("count", "%lu\n", ++n);
 		usleep(1000);
@@ -571,8 +572,8 @@ static void check_log(struct vm *vm)
 			if (bits[i / 64] >> i % 64 & 1)
 				break;
 		if (i == (page + 1) * per_page)
-			fail("the dirty log misses page %u after %llu hcalls\n", page,
-			     (unsigned long long)count);
+			fail("the dirty log misses page %u after %" PRIu64 " hcalls\n", page,
+			     count);
 	}
 }
 
@@ -644,10 +645,10 @@ static void show_irqs(const struct vm *vm)
 		states[i] = irq_attr(vm, KVM_GET_DEVICE_ATTR, FIRST_IRQ + i, 0);
 	states[5] = irq_attr(vm, KVM_GET_DEVICE_ATTR, 0xffffe, 0);
 	check(ioctl(vm->vcpu, KVM_GET_ONE_REG, &one), "KVM_REG_PPC_ICP_STATE");
-	say("irqs", "%llx %llx %llx %llx %llx %llx %llx\n", (unsigned long long)presenter,
-	    (unsigned long long)states[0], (unsigned long long)states[1],
-	    (unsigned long long)states[2], (unsigned long long)states[3],
-	    (unsigned long long)states[4], (unsigned long long)states[5]);
+	say("irqs", "%" PRIx64 " %" PRIx64 " %" PRIx64 " %" PRIx64 " %" PRIx64 " %" PRIx64 " %" PRIx64 "\n", presenter,
+	    states[0], states[1],
+	    states[2], states[3],
+	    states[4], states[5]);
 }
 
 /* What a child sees of the table: through its fd and through the mapping that it inherited. */
@@ -658,7 +659,7 @@ static void child(struct vm *vm)
 
 	for (;;) {
 		if (pread(vm->table, &word, 8, 8) != 8 || word != 0x3003 || vm->entries[1] != word)
-			fail("the child sees %#llx in the table\n", (unsigned long long)word);
+			fail("the child sees %#" PRIx64 " in the table\n", word);
 		say("child", "%lu\n", ++n);
 		usleep(50000);
 	}
@@ -750,10 +751,10 @@ int main(int argc, char **argv)
 		if (vm.xics && (!(count & 63) || count < 64))
 			show_irqs(&vm);
 		if (!(count & 63) || count < 64)
-			say("count", "%llu\n", (unsigned long long)count);
+			say("count", "%" PRIu64 "\n", count);
 		if (stores)
 			store(&vm);
 		if (vm.entries[1] != 0x3003)
-			fail("the table's mapping shows %#llx\n", (unsigned long long)vm.entries[1]);
+			fail("the table's mapping shows %#" PRIx64 "\n", vm.entries[1]);
 	}
 }

@@ -87,24 +87,24 @@ static bool handle_hcall(struct vcpu *vcpu)
 		return false;
 	case GUEST_REPORT:
 		if (arg[0] != vcpu->reports + 1) {
-			vm_fail(vcpu->vm, "vcpu %d: report %llu after report %lu", vcpu->index,
-				(unsigned long long)arg[0], vcpu->reports);
+			vm_fail(vcpu->vm, "vcpu %d: report %" PRIu64 " after report %lu", vcpu->index,
+				arg[0], vcpu->reports);
 			return false;
 		}
 		vcpu->reports++;
 		return true;
 	case GUEST_FAIL:
-		vm_fail(vcpu->vm, "vcpu %d: %s: LIOBN %#llx, I/O page %#llx: want %#llx, got %#llx",
-			vcpu->index, check_name(arg[0]), (unsigned long long)arg[1],
-			(unsigned long long)arg[2], (unsigned long long)arg[3],
-			(unsigned long long)arg[4]);
+		vm_fail(vcpu->vm, "vcpu %d: %s: LIOBN %#" PRIx64 ", I/O page %#" PRIx64 ": want %#" PRIx64 ", got %#" PRIx64,
+			vcpu->index, check_name(arg[0]), arg[1],
+			arg[2], arg[3],
+			arg[4]);
 		return false;
 	case GUEST_TRAP:
 		vm_fail(vcpu->vm,
-			"vcpu %d: guest interrupt %#llx at %#llx, SRR1 %#llx, DAR %#llx, DSISR %#llx",
-			vcpu->index, (unsigned long long)arg[0], (unsigned long long)arg[1],
-			(unsigned long long)arg[2], (unsigned long long)arg[3],
-			(unsigned long long)arg[4]);
+			"vcpu %d: guest interrupt %#" PRIx64 " at %#" PRIx64 ", SRR1 %#" PRIx64 ", DAR %#" PRIx64 ", DSISR %#" PRIx64,
+			vcpu->index, arg[0], arg[1],
+			arg[2], arg[3],
+			arg[4]);
 		return false;
 	}
 
@@ -125,8 +125,8 @@ static bool handle_mmio(struct vcpu *vcpu)
 	u64 value;
 
 	if (run->mmio.len != 8 || (run->mmio.phys_addr & ~8UL) != GUEST_MMIO) {
-		vm_fail(vcpu->vm, "vcpu %d: MMIO of %u bytes at %#llx", vcpu->index, run->mmio.len,
-			(unsigned long long)run->mmio.phys_addr);
+		vm_fail(vcpu->vm, "vcpu %d: MMIO of %u bytes at %#" PRIx64, vcpu->index, run->mmio.len,
+			run->mmio.phys_addr);
 		return false;
 	}
 	if (!run->mmio.is_write) {
@@ -156,9 +156,9 @@ static bool handle_exit(struct vcpu *vcpu)
 	case KVM_EXIT_INTR:
 		return true;
 	case KVM_EXIT_FAIL_ENTRY:
-		vm_fail(vcpu->vm, "vcpu %d: KVM could not enter the guest, reason %#llx",
+		vm_fail(vcpu->vm, "vcpu %d: KVM could not enter the guest, reason %#" PRIx64,
 			vcpu->index,
-			(unsigned long long)run->fail_entry.hardware_entry_failure_reason);
+			run->fail_entry.hardware_entry_failure_reason);
 		return false;
 	default:
 		vm_fail(vcpu->vm, "vcpu %d: unexpected exit %u", vcpu->index, run->exit_reason);
