@@ -6,7 +6,7 @@
 
 void tce_begin_cursor(struct tce_cursor *cursor, struct tce_reader *reader)
 {
-	*cursor = (struct tce_cursor) { .reader = reader };
+	*cursor = (struct tce_cursor){ .reader = reader };
 }
 
 int tce_cursor_words(struct tce_cursor *cursor, uint64_t *words, size_t count,
@@ -25,8 +25,7 @@ int tce_cursor_words(struct tce_cursor *cursor, uint64_t *words, size_t count,
 			cursor->at_end = !ret;
 			cursor->done = 0;
 		}
-		gap = cursor->at_end ? count - put :
-				       extent->first + cursor->done - cursor->index;
+		gap = cursor->at_end ? count - put : extent->first + cursor->done - cursor->index;
 		if (gap) {
 			n = (size_t)min_u64(gap, count - put);
 			memset(words + put, 0, n * sizeof(*words));

@@ -88,8 +88,8 @@ int tce_set_table_error(const struct tce_table *table, struct tce_error *err, in
 }
 
 /* Append to a line; what does not fit is cut off. */
-static void __attribute__((format(printf, 4, 5)))
-append(char *buf, size_t size, size_t *used, const char *format, ...)
+static void __attribute__((format(printf, 4, 5))) append(char *buf, size_t size, size_t *used,
+							 const char *format, ...)
 {
 	va_list args;
 	int n;

@@ -58,10 +58,11 @@ int tce_match_geometry(const struct tce_geometry *from, const struct tce_geometr
 
 		if (missing)
 			return tce_set_error(err, TCE_ERR_UNKNOWN, 0,
-				"the %s of the %s is not known",
-				missing & TCE_KNOWN_PAGE_SHIFT ? "page shift" :
-				missing & TCE_KNOWN_BUS_OFFSET ? "bus offset" : "number of entries",
-				sides[i].which);
+					     "the %s of the %s is not known",
+					     missing & TCE_KNOWN_PAGE_SHIFT ? "page shift" :
+					     missing & TCE_KNOWN_BUS_OFFSET ? "bus offset" :
+									      "number of entries",
+					     sides[i].which);
 	}
 	if (from->page_shift != to->page_shift)
 		return tce_set_error(err, TCE_ERR_GEOMETRY, 0,

@@ -7,15 +7,15 @@
 #include "image-private.h"
 
 /* A run at a block's end that is this long waits for the next block, where it may go on. */
-#define TAIL_MIN	64
+#define TAIL_MIN 64
 
 /* What is tried on a part of a block before the whole of it: this many bytes, in as many places. */
-#define SAMPLE_BYTES	1024
-#define SAMPLE_PLACES	4
+#define SAMPLE_BYTES  1024
+#define SAMPLE_PLACES 4
 
 /* zstd is used where it makes a payload this many times smaller, and not on the smallest. */
-#define SQUEEZE_RATIO	4
-#define SQUEEZE_MIN	64
+#define SQUEEZE_RATIO 4
+#define SQUEEZE_MIN   64
 
 static int write_extent(struct tce_writer *writer, TceExtent *extent, const void *payload,
 			struct tce_error *err)
@@ -170,8 +170,8 @@ static int write_words(struct tce_writer *writer, uint64_t first, const uint64_t
 }
 
 /* Encode @count words of the aligned block that begins at entry @first. */
-int tce_encode_block(struct tce_writer *writer, uint64_t first, const uint64_t *words,
-			size_t count, struct tce_error *err)
+int tce_encode_block(struct tce_writer *writer, uint64_t first, const uint64_t *words, size_t count,
+		     struct tce_error *err)
 {
 	struct tce_run *run = &writer->run;
 	size_t begin = 0, end = count, tail = 0;
@@ -229,11 +229,10 @@ int tce_encode_filled(struct tce_writer *writer, struct tce_error *err)
 	if (!filled)
 		return TCE_OK;
 	return tce_encode_block(writer, (writer->next - 1) / TCE_BLOCK_MAX * TCE_BLOCK_MAX,
-			    writer->block, filled, err);
+				writer->block, filled, err);
 }
 
-int tce_put_zeros(struct tce_writer *writer, uint64_t index, uint64_t count,
-		  struct tce_error *err)
+int tce_put_zeros(struct tce_writer *writer, uint64_t index, uint64_t count, struct tce_error *err)
 {
 	struct tce_run run = { .first = index, .count = count };
 
@@ -245,7 +244,7 @@ int tce_put_zeros(struct tce_writer *writer, uint64_t index, uint64_t count,
 
 /* What changed, at most a block of it. Nothing waits for what may follow, which is elsewhere. */
 int tce_encode_update(struct tce_writer *writer, uint64_t first, const uint64_t *words,
-			 size_t count, struct tce_error *err)
+		      size_t count, struct tce_error *err)
 {
 	size_t begin = tce_count_zeros(words, count), end = count;
 	int ret;

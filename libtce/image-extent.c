@@ -10,9 +10,13 @@
 uint64_t tce_hash_extent(const TceExtent *extent, const void *payload)
 {
 	const uint64_t meta[] = {
-		htole64(extent->first), htole64(extent->count), htole64((uint64_t)extent->kind),
-		htole64(extent->tce), htole64((uint64_t)extent->stride),
-		htole64(extent->stored_size), htole64(extent->unpacked_size),
+		htole64(extent->first),
+		htole64(extent->count),
+		htole64((uint64_t)extent->kind),
+		htole64(extent->tce),
+		htole64((uint64_t)extent->stride),
+		htole64(extent->stored_size),
+		htole64(extent->unpacked_size),
 	};
 
 	return XXH3_64bits_withSeed(payload, extent->stored_size, XXH3_64bits(meta, sizeof(meta)));
@@ -80,7 +84,7 @@ static int read_payload(struct tce_reader *reader, struct part *part, const TceE
 		part->words = malloc(TCE_PAYLOAD_MAX);
 		if (!part->words)
 			return tce_fail_reader(reader, err, TCE_ERR_NOMEM, 0,
-				    "no memory for a block of entries");
+					       "no memory for a block of entries");
 	}
 	stored = words && !packed ? (void *)part->words : reader->stored;
 	ret = tce_read_image_bytes(reader, stored, extent->stored_size, err);
@@ -154,7 +158,7 @@ static int take_extent(struct tce_reader *reader, struct part *part, const TceEx
 
 /* The next extent of a part, at which the source is: 0 at the part's end. */
 int tce_read_extent(struct tce_reader *reader, struct part *part, struct tce_extent *extent,
-		       struct tce_error *err)
+		    struct tce_error *err)
 {
 	TceRecord *record;
 	int ret;

@@ -8,7 +8,7 @@
 #include "image-private.h"
 
 int tce_fail_reader(struct tce_reader *reader, struct tce_error *err, int code, int sys_errno,
-		const char *what)
+		    const char *what)
 {
 	reader->state = FAILED;
 	tce_set_error(err, code, sys_errno, "%s", what);
@@ -50,7 +50,7 @@ int tce_seek_image(struct tce_reader *reader, uint64_t offset, struct tce_error 
 		ret = reader->source.seek(reader->source.ctx, (int64_t)(offset - reader->offset));
 	if (ret == -ESPIPE)
 		return tce_fail_reader(reader, err, TCE_ERR_UNSUPPORTED, 0,
-			    "this image can only be read from a file");
+				       "this image can only be read from a file");
 	if (ret < 0)
 		return tce_fail_reader(reader, err, TCE_ERR_IO, -ret, "reading the image");
 	reader->offset = offset;
@@ -62,7 +62,7 @@ int tce_seek_image(struct tce_reader *reader, uint64_t offset, struct tce_error 
  * size word it is the first @length bytes of @reader->buf.
  */
 int tce_read_record(struct tce_reader *reader, TceRecord **record, size_t *length,
-		       struct tce_error *err)
+		    struct tce_error *err)
 {
 	uint32_t size;
 	int ret;

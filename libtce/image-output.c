@@ -5,7 +5,7 @@
 #include "image-private.h"
 
 int tce_fail_writer(struct tce_writer *writer, struct tce_error *err, int code, int sys_errno,
-		const char *what)
+		    const char *what)
 {
 	writer->state = FAILED;
 	tce_set_error(err, code, sys_errno, "%s", what);
@@ -30,7 +30,7 @@ int tce_flush_writer(struct tce_writer *writer, struct tce_error *err)
 }
 
 int tce_write_image_bytes(struct tce_writer *writer, const void *buf, size_t len,
-		       struct tce_error *err)
+			  struct tce_error *err)
 {
 	int ret;
 
@@ -51,8 +51,7 @@ int tce_write_image_bytes(struct tce_writer *writer, const void *buf, size_t len
 	return TCE_OK;
 }
 
-int tce_write_record(struct tce_writer *writer, const TceRecord *record,
-			struct tce_error *err)
+int tce_write_record(struct tce_writer *writer, const TceRecord *record, struct tce_error *err)
 {
 	uint8_t buf[4 + TCE_RECORD_MAX];
 	size_t size = tce_record__get_packed_size(record);

@@ -23,7 +23,7 @@ static int scan_part(struct tce_reader *reader, struct tce_error *err)
 		tce_record__free_unpacked(record, NULL);
 		if (size > TCE_PAYLOAD_MAX)
 			return tce_fail_reader(reader, err, TCE_ERR_LIMIT, 0,
-				    "an extent of impossible form or size");
+					       "an extent of impossible form or size");
 		ret = tce_seek_image(reader, reader->offset + size, err);
 		if (ret < 0)
 			return ret;
@@ -50,7 +50,7 @@ int tce_scan_parts(struct tce_reader *reader, struct tce_error *err)
 		if (reader->part_count == TCE_PARTS_MAX)
 			return tce_fail_reader(reader, err, TCE_ERR_LIMIT, 0, "too many updates");
 		tce_begin_part(&reader->parts[reader->part_count], reader->part_count > 0,
-			   reader->offset);
+			       reader->offset);
 		reader->part_count++;
 		ret = scan_part(reader, err);
 		if (ret < 0)
@@ -93,7 +93,7 @@ static int advance_parts(struct tce_reader *reader, struct tce_error *err)
 
 /* Of all parts, the newest that has the next entry, as far as no newer one begins. */
 int tce_next_side_by_side(struct tce_reader *reader, struct tce_extent *result,
-			     struct tce_error *err)
+			  struct tce_error *err)
 {
 	const struct tce_extent *extent;
 	uint64_t end, skip;
@@ -106,7 +106,7 @@ int tce_next_side_by_side(struct tce_reader *reader, struct tce_extent *result,
 			return ret;
 		extent = NULL;
 		end = UINT64_MAX;
-		for (i = reader->part_count; i-- && !extent; ) {
+		for (i = reader->part_count; i-- && !extent;) {
 			const struct part *part = &reader->parts[i];
 
 			if (part->ended)

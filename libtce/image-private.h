@@ -12,7 +12,7 @@
 #include "tce_image.pb-c.h"
 
 /* Small pieces of an image are collected up to this size before the sink gets them. */
-#define OUT_SIZE	65536
+#define OUT_SIZE 65536
 
 /* Where a reader or a writer is. */
 enum image_state {
@@ -172,8 +172,8 @@ int tce_write_record(struct tce_writer *writer, const TceRecord *record, struct 
 
 /* image-encode.c: the extents that say a block shortest */
 int tce_write_pending_run(struct tce_writer *writer, struct tce_error *err);
-int tce_encode_block(struct tce_writer *writer, uint64_t first, const uint64_t *words,
-		     size_t count, struct tce_error *err);
+int tce_encode_block(struct tce_writer *writer, uint64_t first, const uint64_t *words, size_t count,
+		     struct tce_error *err);
 int tce_encode_filled(struct tce_writer *writer, struct tce_error *err);
 int tce_encode_update(struct tce_writer *writer, uint64_t first, const uint64_t *words,
 		      size_t count, struct tce_error *err);

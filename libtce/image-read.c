@@ -155,8 +155,7 @@ static int end_image(struct tce_reader *reader, const TceImageEnd *end, struct t
 	return 0;
 }
 
-int tce_next_table(struct tce_reader *reader, struct tce_geometry *geometry,
-		   struct tce_error *err)
+int tce_next_table(struct tce_reader *reader, struct tce_geometry *geometry, struct tce_error *err)
 {
 	TceRecord *record;
 	int ret;

@@ -85,8 +85,8 @@ out_destroy:
 	return ret;
 }
 
-int tce_create_writer(struct tce_writer **result, const struct tce_sink *sink,
-		      const char *made_by, struct tce_error *err)
+int tce_create_writer(struct tce_writer **result, const struct tce_sink *sink, const char *made_by,
+		      struct tce_error *err)
 {
 	return create_writer(result, sink, made_by, TCE_IMAGE_VERSION, err);
 }

@@ -13,18 +13,18 @@
 #include "tce-private.h"
 
 /* The log is fetched in steps of this many entries: a multiple of 32768, as it must be. */
-#define LOG_STEP	(1ULL << 24)
-#define LOG_WORDS	(LOG_STEP >> KVM_SPAPR_TCE_DIRTY_SHIFT >> 6)
+#define LOG_STEP  (1ULL << 24)
+#define LOG_WORDS (LOG_STEP >> KVM_SPAPR_TCE_DIRTY_SHIFT >> 6)
 
 struct tce_sender {
 	struct tce_table *table;
 	struct tce_sink sink;
 	struct tce_writer *writer;
-	bool logged;			/* the dirty log is on */
+	bool logged; /* the dirty log is on */
 	bool ended;
-	bool updating;			/* this round's update has begun */
-	uint64_t first, count;		/* changed entries that are not put yet */
-	uint64_t *words;		/* during an update */
+	bool updating;	       /* this round's update has begun */
+	uint64_t first, count; /* changed entries that are not put yet */
+	uint64_t *words;       /* during an update */
 	uint64_t bitmap[LOG_WORDS];
 };
 
@@ -44,8 +44,8 @@ int tce_create_sender(struct tce_sender **result, struct tce_table *table,
 		/* started before the first look at the table, so that no change is missed */
 		sender->logged = !ioctl(table->fd, KVM_SPAPR_TCE_START_DIRTY_LOG);
 		if (!sender->logged && errno != ENOTTY) {
-			int ret =
-				tce_set_error(err, TCE_ERR_IO, errno, "cannot start the dirty log");
+			int ret = tce_set_error(err, TCE_ERR_IO, errno,
+						"cannot start the dirty log");
 
 			free(sender);
 			return ret;
@@ -192,7 +192,7 @@ int tce_send_round(struct tce_sender *sender, bool last, struct tce_round *round
 
 	if (!round)
 		round = &own;
-	*round = (struct tce_round) { 0 };
+	*round = (struct tce_round){ 0 };
 	if (sender->ended)
 		return tce_set_error(err, TCE_ERR_ARG, 0, "the last round has been sent");
 	if (sender->writer) {

@@ -8,7 +8,7 @@
 #include "stream-private.h"
 
 /* QEMU nests an array and an object for each level of structs; a handful of levels exist. */
-#define DEPTH_MAX	64
+#define DEPTH_MAX 64
 
 struct json {
 	const char *begin, *p, *end;

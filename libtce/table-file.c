@@ -11,7 +11,7 @@
 
 #include "tce-private.h"
 
-#define WORD	sizeof(uint64_t)
+#define WORD sizeof(uint64_t)
 
 static int file_read(struct tce_table *table, uint64_t index, uint64_t *words, size_t count,
 		     struct tce_error *err)
@@ -38,8 +38,8 @@ static int file_read(struct tce_table *table, uint64_t index, uint64_t *words, s
 	return TCE_OK;
 }
 
-static int file_next_data(struct tce_table *table, uint64_t index, uint64_t *first,
-			  uint64_t *count, struct tce_error *err)
+static int file_next_data(struct tce_table *table, uint64_t index, uint64_t *first, uint64_t *count,
+			  struct tce_error *err)
 {
 	const uint64_t entries = table->geometry.entries;
 	off_t data, hole;
@@ -77,21 +77,20 @@ static int refuse(const struct tce_table *table, uint64_t index, uint64_t tce,
 {
 	char what[128];
 
-	snprintf(what, sizeof(what), "IOBA 0x%" PRIx64 ": the kernel refuses TCE 0x%016" PRIx64 ,
+	snprintf(what, sizeof(what), "IOBA 0x%" PRIx64 ": the kernel refuses TCE 0x%016" PRIx64,
 		 tce_ioba(&table->geometry, index), tce);
 	return tce_set_table_error(table, err, TCE_ERR_REFUSED, 0, index, what);
 }
 
-static int file_write(struct tce_table *table, uint64_t index, const uint64_t *words,
-		      size_t count, size_t *written, struct tce_error *err)
+static int file_write(struct tce_table *table, uint64_t index, const uint64_t *words, size_t count,
+		      size_t *written, struct tce_error *err)
 {
 	const uint8_t *p = (const uint8_t *)words;
 	const size_t size = count * WORD;
 	size_t done = 0;
 
 	while (done < size) {
-		ssize_t n = pwrite(table->fd, p + done, size - done,
-				   (off_t)(index * WORD + done));
+		ssize_t n = pwrite(table->fd, p + done, size - done, (off_t)(index * WORD + done));
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -132,8 +131,8 @@ static int write_zeros(struct tce_table *table, uint64_t index, uint64_t count,
 static int file_clear(struct tce_table *table, uint64_t index, uint64_t count,
 		      struct tce_error *err)
 {
-	if (fallocate(table->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-		      (off_t)(index * WORD), (off_t)(count * WORD)) == 0)
+	if (fallocate(table->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)(index * WORD),
+		      (off_t)(count * WORD)) == 0)
 		return TCE_OK;
 	if (errno == EOPNOTSUPP && table->backend == TCE_BACKEND_FILE)
 		return write_zeros(table, index, count, err);

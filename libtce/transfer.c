@@ -8,7 +8,7 @@
 #include "tce-private.h"
 
 /* A stretch of zeros this long in the middle of words is cleared, not written: it may be a hole. */
-#define GAP_MIN		512
+#define GAP_MIN 512
 
 static void report(const struct tce_progress *progress, uint64_t done, uint64_t total)
 {
