@@ -11,13 +11,13 @@
 #include "cli.h"
 
 /* --help: where the descriptions begin, and where they end. */
-#define HELP_COLUMN	24
-#define HELP_WIDTH	80
+#define HELP_COLUMN 24
+#define HELP_WIDTH  80
 
-#define OPTIONS_MAX	48
+#define OPTIONS_MAX 48
 
 /* What getopt_long() returns for the options of the table; letters are below. */
-#define FIRST_OPTION	256
+#define FIRST_OPTION 256
 
 /* All tools have these, after their own. */
 enum common {
@@ -234,8 +234,8 @@ static void make_tables(const struct cli *cli, struct getopt_tables *tables)
 			continue;
 		tables->longs[n].name = option->name;
 		tables->longs[n].has_arg = !option->argument ? no_argument :
-					   option->optional ? optional_argument :
-							      required_argument;
+					   option->optional  ? optional_argument :
+							       required_argument;
 		tables->longs[n++].val = FIRST_OPTION + (int)i;
 		if (!option->letter)
 			continue;
@@ -270,8 +270,7 @@ int cli_parse(const struct cli *cli, void *values, int argc, char **argv, char *
 			return say_wrong_option(cli, argv[optind - 1]);
 		option = find_option(cli, c == ':' ? optopt : c);
 		if (c == ':')
-			return misuse("--%s needs an argument: %s", option->name,
-				      option->argument);
+			return misuse("--%s needs an argument: %s", option->name, option->argument);
 		if (option == &common[COMMON_HELP]) {
 			print_help(cli);
 			return finish_output(EXIT_DONE);

@@ -11,7 +11,7 @@
 #include "message.h"
 
 /* What cli_parse() returns when the tool is to go on: no exit code. */
-#define CLI_GO	(-1)
+#define CLI_GO (-1)
 
 /**
  * enum cli_kind - what an option does

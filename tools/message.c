@@ -16,13 +16,13 @@
 #include "message.h"
 
 /* The longest message; a file's name may be 4096 bytes. */
-#define MESSAGE_MAX	8192
+#define MESSAGE_MAX 8192
 
 /* A byte may become "\xHH". */
-#define ESCAPE_MAX	4
+#define ESCAPE_MAX 4
 
 /* The first surrogate that stands for a byte which is no UTF-8; the byte is added. */
-#define ODD_BYTE	0xdc00
+#define ODD_BYTE 0xdc00
 
 const char *program = "tce";
 bool quiet;
@@ -89,8 +89,8 @@ static void escape_text(char *buf, size_t size, const char *text)
 	*buf = '\0';
 }
 
-static void __attribute__((format(printf, 2, 0)))
-print_line(FILE *out, const char *format, va_list args)
+static void __attribute__((format(printf, 2, 0))) print_line(FILE *out, const char *format,
+							     va_list args)
 {
 	static char line[MESSAGE_MAX], escaped[MESSAGE_MAX * ESCAPE_MAX];
 

@@ -13,18 +13,18 @@
 #include "tce.h"
 
 /* Exit codes of all tools. */
-#define EXIT_DONE	0
-#define EXIT_FAILED	1
-#define EXIT_MISUSE	2
+#define EXIT_DONE   0
+#define EXIT_FAILED 1
+#define EXIT_MISUSE 2
 
 /* Exit codes of questions, as diff(1), cmp(1) and grep(1) have them. */
-#define EXIT_NO		1	/* the tables differ; nothing was found */
-#define EXIT_TROUBLE	2	/* the answer is not known */
+#define EXIT_NO	      1 /* the tables differ; nothing was found */
+#define EXIT_TROUBLE  2 /* the answer is not known */
 
-#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 /* "LIOBN 0x", 16 digits, " of VM ", 20 digits, NUL */
-#define TABLE_NAME_SIZE	52
+#define TABLE_NAME_SIZE 52
 
 /* Set once by begin_program(). */
 extern const char *program;

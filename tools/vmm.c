@@ -22,8 +22,8 @@ int find_vmm_fd(const struct tce_vmm *vmm, pid_t pid, int fd, struct tce_table *
 			return TCE_OK;
 		}
 	}
-	return tce_set_error(err, TCE_ERR_NO_TABLE, 0, "PID %d has no TCE table as fd %d",
-			     (int)pid, fd);
+	return tce_set_error(err, TCE_ERR_NO_TABLE, 0, "PID %d has no TCE table as fd %d", (int)pid,
+			     fd);
 }
 
 int check_fd_number(int fd)

@@ -88,8 +88,9 @@ static void compare_runs(struct diff *diff, uint64_t index, uint64_t count, uint
 
 	if (first < count) {
 		/* every entry, or every 2^64th, is the first only */
-		period = !stride ? 1 : stride & 1 ? UINT64_MAX :
-			 1ULL << (64 - __builtin_ctzll(stride));
+		period = !stride    ? 1 :
+			 stride & 1 ? UINT64_MAX :
+				      1ULL << (64 - __builtin_ctzll(stride));
 		left -= 1 + (count - 1 - first) / period;
 	}
 	for (i = 0; left && diff->differences < diff->lines_max; i++) {

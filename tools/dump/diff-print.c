@@ -57,10 +57,12 @@ static void print_part(struct diff *diff, const struct tce_geometry *geometry, c
 	print_place(diff, geometry);
 	if (!diff->json)
 		printf(hex ? "%s: 0x%" PRIx64 " | 0x%" PRIx64 "\n" :
-			     "%s: %" PRIu64 " | %" PRIu64 "\n", part, a, b);
+			     "%s: %" PRIu64 " | %" PRIu64 "\n",
+		       part, a, b);
 	else
 		printf(hex ? "\"%s\": [\"0x%" PRIx64 "\", \"0x%" PRIx64 "\"]}" :
-			     "\"%s\": [%" PRIu64 ", %" PRIu64 "]}", key, a, b);
+			     "\"%s\": [%" PRIu64 ", %" PRIu64 "]}",
+		       key, a, b);
 }
 
 /* Print the first part of the geometry that both know and that differs. */
@@ -72,8 +74,7 @@ bool print_geometry_difference(struct diff *diff, const struct tce_geometry *a,
 	if (both & TCE_KNOWN_PAGE_SHIFT && a->page_shift != b->page_shift)
 		print_part(diff, a, "page shift", "page_shift", "", a->page_shift, b->page_shift);
 	else if (both & TCE_KNOWN_BUS_OFFSET && a->bus_offset != b->bus_offset)
-		print_part(diff, a, "bus offset", "bus_offset", "0x", a->bus_offset,
-			   b->bus_offset);
+		print_part(diff, a, "bus offset", "bus_offset", "0x", a->bus_offset, b->bus_offset);
 	else if (both & TCE_KNOWN_ENTRIES && a->entries != b->entries)
 		print_part(diff, a, "entries", "entries", "", a->entries, b->entries);
 	else

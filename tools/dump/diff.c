@@ -9,7 +9,7 @@
 #include "dump/shelf.h"
 
 /* Differences of a table that are printed without --all. */
-#define LINES_MAX	16
+#define LINES_MAX 16
 
 /**
  * struct job - the comparison of two sources
@@ -75,9 +75,10 @@ static int compare_pairs(struct job *job, struct tce_error *err)
 	for (i = 0; i < job->a.count; i++) {
 		ret = next_chosen_table(left->source, left->choice, &left->geometry, err);
 		if (ret <= 0)
-			return ret ? ret : tce_set_error(err, TCE_ERR_NO_TABLE, 0,
-							 "%s has fewer tables than before",
-							 left->source->name);
+			return ret ? ret :
+				     tce_set_error(err, TCE_ERR_NO_TABLE, 0,
+						   "%s has fewer tables than before",
+						   left->source->name);
 		if (job->a.pairs[i] == NO_PAIR)
 			continue;
 		ret = go_to_table(job, job->a.pairs[i], err);

@@ -7,7 +7,7 @@
 
 #include "dump/dump.h"
 
-#define DIFF_BLOCK	4096
+#define DIFF_BLOCK 4096
 
 /**
  * struct side - one of the two sources

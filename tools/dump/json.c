@@ -21,7 +21,8 @@ static void print_json_run(void *ctx, const struct run *run)
 	       run->first, run->count);
 	if (knows_ioba(geometry))
 		printf(", \"ioba\": \"0x%" PRIx64 "\"", tce_ioba(geometry, run->first));
-	printf(", \"tce\": \"0x%016" PRIx64 "\", \"stride\": \"0x%" PRIx64 "\", \"access\": \"%s\"}",
+	printf(", \"tce\": \"0x%016" PRIx64 "\", \"stride\": \"0x%" PRIx64
+	       "\", \"access\": \"%s\"}",
 	       run->tce, run->stride, run_access(run));
 }
 

@@ -11,7 +11,7 @@
 #include "vmm.h"
 
 enum mode {
-	MODE_TEXT,		/* 0: none was given */
+	MODE_TEXT, /* 0: none was given */
 	MODE_MAP,
 	MODE_DIFF,
 	MODE_VERIFY,
@@ -32,35 +32,36 @@ struct options {
 	struct choice choice;
 };
 
-#define PLACE(member)	offsetof(struct options, member)
+#define PLACE(member) offsetof(struct options, member)
 
 static const struct cli_option option_table[] = {
 	{ CLI_GROUP, .name = "Where from" },
 	{ CLI_NUMBER, 0, "pid", "PID", .help = "the live tables of a running VMM",
 	  .place = PLACE(pid), .min = 1, .max = INT_MAX },
-	{ CLI_NUMBER, 0, "fd", "N", .help = "the table that is fd N of the VMM, or of tce-dump itself",
-	  .place = PLACE(fd), .max = INT_MAX },
-	{ CLI_NUMBER, 0, "liobn", "LIOBN", .help = "only this table",
-	  .place = PLACE(liobn), .max = UINT64_MAX },
-	{ CLI_NUMBER, 0, "vm", "N", .help = "only tables of this virtual machine, where there are several",
+	{ CLI_NUMBER, 0, "fd", "N",
+	  .help = "the table that is fd N of the VMM, or of tce-dump itself", .place = PLACE(fd),
+	  .max = INT_MAX },
+	{ CLI_NUMBER, 0, "liobn", "LIOBN", .help = "only this table", .place = PLACE(liobn),
+	  .max = UINT64_MAX },
+	{ CLI_NUMBER, 0, "vm", "N",
+	  .help = "only tables of this virtual machine, where there are several",
 	  .place = PLACE(vm), .max = UINT64_MAX },
 	{ CLI_GROUP, .name = "What the kernel does not tell, said by hand" },
 	{ CLI_NUMBER, 0, "page-shift", "N", .help = "log2 of the I/O page size",
 	  .place = PLACE(page_shift), .max = 63 },
 	{ CLI_NUMBER, 0, "bus-offset", "ADDR", .help = "bus address of the first entry",
 	  .place = PLACE(bus_offset), .max = UINT64_MAX },
-	{ CLI_NUMBER, 0, "entries", "N", .help = "number of entries",
-	  .place = PLACE(entries), .max = UINT64_MAX },
+	{ CLI_NUMBER, 0, "entries", "N", .help = "number of entries", .place = PLACE(entries),
+	  .max = UINT64_MAX },
 	{ CLI_GROUP, .name = "What to do (shows header, runs and totals without one of these)" },
-	{ CLI_CHOICE, 0, "map", .help = "show occupancy as a picture",
-	  .place = PLACE(mode), .value = MODE_MAP },
+	{ CLI_CHOICE, 0, "map", .help = "show occupancy as a picture", .place = PLACE(mode),
+	  .value = MODE_MAP },
 	{ CLI_CHOICE, 0, "diff", "OTHER",
-	  .help = "show how SOURCE and OTHER differ; exit 1 when they do",
-	  .place = PLACE(mode), .value = MODE_DIFF, .text_place = PLACE(choice.other) },
-	{ CLI_CHOICE, 0, "verify", .help = "only check that SOURCE is whole",
-	  .place = PLACE(mode), .value = MODE_VERIFY },
-	{ CLI_CHOICE, 'o', "output", "IMAGE",
-	  .help = "save as a TCE image (- for standard output)",
+	  .help = "show how SOURCE and OTHER differ; exit 1 when they do", .place = PLACE(mode),
+	  .value = MODE_DIFF, .text_place = PLACE(choice.other) },
+	{ CLI_CHOICE, 0, "verify", .help = "only check that SOURCE is whole", .place = PLACE(mode),
+	  .value = MODE_VERIFY },
+	{ CLI_CHOICE, 'o', "output", "IMAGE", .help = "save as a TCE image (- for standard output)",
 	  .place = PLACE(mode), .value = MODE_SAVE, .text_place = PLACE(choice.output) },
 	{ CLI_GROUP, .name = "How" },
 	{ CLI_FLAG, 0, "json", .help = "as JSON", .place = PLACE(choice.json) },
@@ -70,9 +71,13 @@ static const struct cli_option option_table[] = {
 
 static const struct cli cli = {
 	.name = "tce-dump",
-	.usage = (const char *const[]) {
-		"[OPTIONS] --pid PID", "[OPTIONS] --fd N", "[OPTIONS] SOURCE", NULL,
-	},
+	.usage =
+		(const char *const[]){
+			"[OPTIONS] --pid PID",
+			"[OPTIONS] --fd N",
+			"[OPTIONS] SOURCE",
+			NULL,
+		},
 	.about = "Show, compare, check or save the TCE tables of a PAPR guest. SOURCE is a file, a "
 		 "folder, or - for standard input; tce-dump(1) says which kinds there are.",
 	.options = option_table,
@@ -135,8 +140,8 @@ static int parse_options(struct options *options, int argc, char **argv)
 	live = options->pid.given || options->fd.given;
 	if (live ? operands[0] != NULL : !operands[0] || operands[1])
 		return misuse("one source is needed: --pid, --fd, or a file");
-	if (!live && (options->page_shift.given || options->bus_offset.given ||
-		      options->entries.given))
+	if (!live &&
+	    (options->page_shift.given || options->bus_offset.given || options->entries.given))
 		return misuse("--page-shift, --bus-offset and --entries are for live tables");
 	options->choice.liobn_given = options->liobn.given;
 	options->choice.liobn = options->liobn.value;
@@ -154,8 +159,7 @@ static int parse_options(struct options *options, int argc, char **argv)
 	return CLI_GO;
 }
 
-static int open_chosen(struct source **source, const struct options *options,
-		       struct tce_error *err)
+static int open_chosen(struct source **source, const struct options *options, struct tce_error *err)
 {
 	if (options->source)
 		return open_source(source, options->source, modes[options->mode].rewinds, err);

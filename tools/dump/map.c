@@ -9,9 +9,9 @@
 
 #include "dump/dump.h"
 
-#define COLUMNS		64
-#define ROWS_MAX	16
-#define CELLS_MAX	(COLUMNS * ROWS_MAX)
+#define COLUMNS	  64
+#define ROWS_MAX  16
+#define CELLS_MAX (COLUMNS * ROWS_MAX)
 
 struct map {
 	uint64_t per_cell;
@@ -58,14 +58,17 @@ static void print_map(const struct tce_geometry *geometry, const struct map *map
 	uint64_t cell, cells = (entries + map->per_cell - 1) / map->per_cell;
 	char name[TABLE_NAME_SIZE];
 
-	printf("%s: %" PRIu64 " of %" PRIu64 " entries used; a cell is %" PRIu64 " entries, a row from %s\n",
-	       format_table(geometry, name), totals->used, entries, map->per_cell, has_ioba ? "IOBA" : "index");
+	printf("%s: %" PRIu64 " of %" PRIu64 " entries used; a cell is %" PRIu64
+	       " entries, a row from %s\n",
+	       format_table(geometry, name), totals->used, entries, map->per_cell,
+	       has_ioba ? "IOBA" : "index");
 	for (cell = 0; cell < cells; cell++) {
 		uint64_t first = cell * map->per_cell;
 		uint64_t all = entries - first < map->per_cell ? entries - first : map->per_cell;
 
 		if (!(cell % COLUMNS))
-			printf("  0x%016" PRIx64 " |", has_ioba ? tce_ioba(geometry, first) : first);
+			printf("  0x%016" PRIx64 " |",
+			       has_ioba ? tce_ioba(geometry, first) : first);
 		fputs(shade(map->used[cell], all), stdout);
 		if (cell % COLUMNS == COLUMNS - 1 || cell + 1 == cells)
 			printf("|\n");

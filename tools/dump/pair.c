@@ -8,7 +8,7 @@
 #include "dump/pair.h"
 
 /* Tables that one source may have: their headers are kept. */
-#define TABLES_MAX	65536
+#define TABLES_MAX 65536
 
 /* A table's name, and its number in the list. */
 struct key {
@@ -160,10 +160,11 @@ static int pair_group(struct table_list *a, const struct key *one, size_t n, str
 		return TCE_OK;
 	}
 	if (!one->geometry->has_vm || !two->geometry->has_vm)
-		return tce_set_error(err, TCE_ERR_NO_TABLE, 0,
-				     "%s: one side has it of several VMs, the other does not say of which: choose with --vm",
-				     format_table(one->geometry, table));
-	for (i = 0; i < n && k < m; ) {
+		return tce_set_error(
+			err, TCE_ERR_NO_TABLE, 0,
+			"%s: one side has it of several VMs, the other does not say of which: choose with --vm",
+			format_table(one->geometry, table));
+	for (i = 0; i < n && k < m;) {
 		order = compare_vms(one[i].geometry, two[k].geometry);
 		if (!order)
 			set_pair(a, &one[i], b, &two[k]);
@@ -198,8 +199,8 @@ static int pair_sorted(struct table_list *a, const struct key *one, const char *
 	return ret;
 }
 
-int pair_tables(struct table_list *a, const char *a_name, struct table_list *b,
-		const char *b_name, struct tce_error *err)
+int pair_tables(struct table_list *a, const char *a_name, struct table_list *b, const char *b_name,
+		struct tce_error *err)
 {
 	struct key *one, *two = NULL;
 	int ret = TCE_ERR_NOMEM;

@@ -8,7 +8,7 @@
 #include "dump/dump.h"
 
 /* No table of the other side. */
-#define NO_PAIR		SIZE_MAX
+#define NO_PAIR SIZE_MAX
 
 /**
  * struct table_list - the tables of a source
@@ -46,8 +46,8 @@ int list_tables(struct table_list *list, struct source *source, const struct cho
  *
  * Return: 0, or a negative status.
  */
-int pair_tables(struct table_list *a, const char *a_name, struct table_list *b,
-		const char *b_name, struct tce_error *err);
+int pair_tables(struct table_list *a, const char *a_name, struct table_list *b, const char *b_name,
+		struct tce_error *err);
 
 /**
  * free_tables() - free a list

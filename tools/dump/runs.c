@@ -145,8 +145,7 @@ int walk_runs(struct source *source, const struct tce_geometry *geometry,
 		else
 			add_run(&walk, extent.first, extent.count, extent.tce, extent.stride);
 		if (progress.step)
-			progress.step(progress.ctx, extent.first + extent.count,
-				      geometry->entries);
+			progress.step(progress.ctx, extent.first + extent.count, geometry->entries);
 	}
 	end_run(&walk);
 	end_meter(&meter);
@@ -157,8 +156,8 @@ int walk_runs(struct source *source, const struct tce_geometry *geometry,
 
 static bool is_chosen(const struct choice *choice, const struct tce_geometry *geometry)
 {
-	if (choice->liobn_given && !(geometry->known & TCE_KNOWN_LIOBN &&
-				     geometry->liobn == choice->liobn))
+	if (choice->liobn_given &&
+	    !(geometry->known & TCE_KNOWN_LIOBN && geometry->liobn == choice->liobn))
 		return false;
 	if (!choice->vm_given)
 		return true;

@@ -85,8 +85,7 @@ static bool is_terminal(const char *path)
 	return answer;
 }
 
-static int save_to_stdout(struct source *source, const struct choice *choice,
-			  struct tce_error *err)
+static int save_to_stdout(struct source *source, const struct choice *choice, struct tce_error *err)
 {
 	struct tce_sink sink = tce_fd_sink(STDOUT_FILENO);
 	uint64_t size;
@@ -130,8 +129,7 @@ static int save_to_file(struct source *source, const struct choice *choice, cons
 	return tables;
 }
 
-int save_source(struct source *source, const struct choice *choice, bool *no,
-		struct tce_error *err)
+int save_source(struct source *source, const struct choice *choice, bool *no, struct tce_error *err)
 {
 	int ret;
 

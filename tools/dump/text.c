@@ -8,7 +8,7 @@
 #include "dump/dump.h"
 
 /* Without --all, a table that is nothing but short runs does not scroll away the rest. */
-#define LINES_MAX	32
+#define LINES_MAX 32
 
 struct text {
 	const struct tce_geometry *geometry;
@@ -101,8 +101,7 @@ static void print_totals(const struct text *text, const struct totals *totals)
 	if (totals->used)
 		printf(": %" PRIu64 " read-write, %" PRIu64 " read-only, %" PRIu64
 		       " write-only, %" PRIu64 " poison",
-		       totals->access[3], totals->access[1], totals->access[2],
-		       totals->access[0]);
+		       totals->access[3], totals->access[1], totals->access[2], totals->access[0]);
 	printf("\n");
 }
 

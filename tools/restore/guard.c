@@ -11,7 +11,7 @@
 #include "restore/restore.h"
 
 /* What the guard is told beside the number of each target of which the writing begins. */
-#define GUARD_DISMISSED	UINT32_MAX
+#define GUARD_DISMISSED UINT32_MAX
 
 static int send_to_guard(const struct restore *restore, uint32_t what)
 {

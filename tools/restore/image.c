@@ -9,7 +9,7 @@
 #include "restore/restore.h"
 
 /* Tables of an image that are restored at a time. */
-#define TABLES_MAX	4096
+#define TABLES_MAX 4096
 
 /* Fill in what the image does not know; what it does know must agree with what was said. */
 static int apply_by_hand(struct target *target, const struct tce_geometry *by_hand,
@@ -83,8 +83,9 @@ static int check_entries(struct tce_reader *reader, struct target *target, struc
 
 		target->loaded.used += used;
 		if (used && extent.first + extent.count > target->saved.entries)
-			return tce_set_error(err, TCE_ERR_RANGE, 0,
-					     "the image has entries past the end given with --entries");
+			return tce_set_error(
+				err, TCE_ERR_RANGE, 0,
+				"the image has entries past the end given with --entries");
 	}
 	return ret;
 }
@@ -101,8 +102,8 @@ static int check_table(struct restore *restore, struct tce_reader *reader,
 		return ret;
 	target->chosen = (!options->liobn.given || (geometry->known & TCE_KNOWN_LIOBN &&
 						    geometry->liobn == options->liobn.value)) &&
-			 (!options->vm.given || (geometry->has_vm &&
-						 geometry->vm == options->vm.value));
+			 (!options->vm.given ||
+			  (geometry->has_vm && geometry->vm == options->vm.value));
 	if (target->chosen)
 		ret = apply_by_hand(target, &options->by_hand, err);
 	if (ret < 0)

@@ -42,22 +42,23 @@ static int add_mapping(void *values, const char *text)
 	return 0;
 }
 
-#define PLACE(member)	offsetof(struct options, member)
+#define PLACE(member) offsetof(struct options, member)
 
 static const struct cli_option option_table[] = {
 	{ CLI_GROUP, .name = "Where to" },
-	{ CLI_NUMBER, 0, "pid", "PID", .help = "the tables of a running VMM",
-	  .place = PLACE(pid), .min = 1, .max = INT_MAX },
+	{ CLI_NUMBER, 0, "pid", "PID", .help = "the tables of a running VMM", .place = PLACE(pid),
+	  .min = 1, .max = INT_MAX },
 	{ CLI_NUMBER, 0, "fd", "N",
-	  .help = "the table that is fd N of the VMM, or of tce-restore itself",
-	  .place = PLACE(fd), .max = INT_MAX },
+	  .help = "the table that is fd N of the VMM, or of tce-restore itself", .place = PLACE(fd),
+	  .max = INT_MAX },
 	{ CLI_CALL, 0, "map-liobn", "A=B",
 	  .help = "table A of the image goes to table B; may be repeated", .call = add_mapping },
 	{ CLI_GROUP, .name = "What" },
 	{ CLI_NUMBER, 0, "liobn", "LIOBN", .help = "only this table of the image",
 	  .place = PLACE(liobn), .max = UINT64_MAX },
-	{ CLI_NUMBER, 0, "vm", "N", .help = "only tables of this virtual machine, of an image of several",
-	  .place = PLACE(vm), .max = UINT64_MAX },
+	{ CLI_NUMBER, 0, "vm", "N",
+	  .help = "only tables of this virtual machine, of an image of several", .place = PLACE(vm),
+	  .max = UINT64_MAX },
 	{ CLI_FLAG, 0, "dry-run", .help = "check everything, write nothing",
 	  .place = PLACE(dry_run) },
 	{ CLI_GROUP, .name = "What the image does not know, said by hand" },
@@ -65,15 +66,18 @@ static const struct cli_option option_table[] = {
 	  .place = PLACE(page_shift), .max = 63 },
 	{ CLI_NUMBER, 0, "bus-offset", "ADDR", .help = "bus address of the first entry",
 	  .place = PLACE(bus_offset), .max = UINT64_MAX },
-	{ CLI_NUMBER, 0, "entries", "N", .help = "number of entries",
-	  .place = PLACE(entries), .max = UINT64_MAX },
+	{ CLI_NUMBER, 0, "entries", "N", .help = "number of entries", .place = PLACE(entries),
+	  .max = UINT64_MAX },
 };
 
 static const struct cli cli = {
 	.name = "tce-restore",
-	.usage = (const char *const[]) {
-		"[OPTIONS] --pid PID IMAGE", "[OPTIONS] --fd N IMAGE", NULL,
-	},
+	.usage =
+		(const char *const[]){
+			"[OPTIONS] --pid PID IMAGE",
+			"[OPTIONS] --fd N IMAGE",
+			NULL,
+		},
 	.about = "Make the live TCE tables of a VMM what IMAGE says (- for standard input): all of "
 		 "them, or none.",
 	.options = option_table,

@@ -11,7 +11,7 @@
 #include "cli.h"
 #include "input.h"
 
-#define MAPPINGS_MAX	256
+#define MAPPINGS_MAX 256
 
 /**
  * struct mapping - a --map-liobn

@@ -22,8 +22,8 @@ static int find_by_fd(struct restore *restore, struct tce_table **table, struct 
 	const struct options *options = restore->options;
 
 	if (options->pid.given)
-		return find_vmm_fd(restore->vmm, (pid_t)options->pid.value,
-				   (int)options->fd.value, table, err);
+		return find_vmm_fd(restore->vmm, (pid_t)options->pid.value, (int)options->fd.value,
+				   table, err);
 	*table = restore->own;
 	return TCE_OK;
 }
@@ -54,8 +54,9 @@ static int find_table(struct restore *restore, struct target *target, struct tce
 		if (ret < 0)
 			return ret;
 	} else if (!(target->saved.known & TCE_KNOWN_LIOBN)) {
-		return tce_set_error(err, TCE_ERR_UNKNOWN, 0,
-				     "the image does not know this table's LIOBN: choose the table to fill with --fd");
+		return tce_set_error(
+			err, TCE_ERR_UNKNOWN, 0,
+			"the image does not know this table's LIOBN: choose the table to fill with --fd");
 	}
 	liobn = target->saved.liobn;
 	if (target->saved.known & TCE_KNOWN_LIOBN)
@@ -107,8 +108,10 @@ static int check_alone(const struct restore *restore, size_t number, struct tce_
 		tce_set_error(err, TCE_ERR_NO_TABLE, 0,
 			      "two tables of the image would go to one live table%s",
 			      target->saved.has_vm && target->saved.liobn ==
-			      restore->targets[i].saved.liobn ? ": choose one with --vm" :
-			      restore->options->fd.given ? ": choose one with --liobn" : "");
+							      restore->targets[i].saved.liobn ?
+				      ": choose one with --vm" :
+			      restore->options->fd.given ? ": choose one with --liobn" :
+							   "");
 		return target_error(target, err);
 	}
 	return TCE_OK;
@@ -127,8 +130,8 @@ static int check_mappings(const struct restore *restore, struct tce_error *err)
 		ret = tce_set_error(err, TCE_ERR_NO_TABLE, 0,
 				    "--map-liobn: no table with LIOBN 0x%" PRIx64 "%s",
 				    options->mappings[i].from,
-				    options->liobn.given || options->vm.given ?
-				    " is chosen" : " is in the image");
+				    options->liobn.given || options->vm.given ? " is chosen" :
+										" is in the image");
 		name_error(err, restore->input->name);
 		return ret;
 	}
@@ -184,8 +187,9 @@ static int check_writable(const struct tce_table *table, struct tce_error *err)
 {
 	if (tce_table_backend(table) != TCE_BACKEND_KVM_STOCK)
 		return TCE_OK;
-	return tce_set_error(err, TCE_ERR_UNSUPPORTED, 0,
-			     "restoring needs a kernel with the TCE patches: on this one a table can only be read");
+	return tce_set_error(
+		err, TCE_ERR_UNSUPPORTED, 0,
+		"restoring needs a kernel with the TCE patches: on this one a table can only be read");
 }
 
 static int open_vmm(struct restore *restore, struct tce_error *err)

@@ -121,7 +121,8 @@ static int is_as_before(struct tce_table *table, struct tce_reader *reader, stru
 /* Call @take for each table of the scratch image that was touched; see put_back(). */
 static int visit_touched(struct restore *restore,
 			 int (*take)(struct tce_table *table, struct tce_reader *reader,
-				     struct tce_error *err), struct tce_error *err)
+				     struct tce_error *err),
+			 struct tce_error *err)
 {
 	struct tce_source source = tce_fd_source(restore->scratch);
 	struct tce_reader *reader = NULL;
@@ -141,7 +142,8 @@ static int visit_touched(struct restore *restore,
 			ret = tce_set_error(err, TCE_ERR_TORN, 0, "the scratch file");
 		else if (ret > 0)
 			ret = restore->targets[i].touched ?
-			      take(restore->targets[i].table, reader, err) : 0;
+				      take(restore->targets[i].table, reader, err) :
+				      0;
 	}
 	tce_destroy_reader(reader);
 	return ret;

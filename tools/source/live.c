@@ -48,8 +48,7 @@ static int live_next_table(struct source *source, struct tce_geometry *geometry,
 	return 1;
 }
 
-static int live_next_extent(struct source *source, struct tce_extent *extent,
-			    struct tce_error *err)
+static int live_next_extent(struct source *source, struct tce_extent *extent, struct tce_error *err)
 {
 	struct live_source *live = (struct live_source *)source;
 	uint64_t count;
@@ -126,9 +125,10 @@ static int choose_unnamed(const struct tce_vmm *vmm, pid_t pid, struct tce_table
 	}
 	for (i = 0; i < tce_vmm_count(vmm) && used < sizeof(fds); i++)
 		used += (size_t)snprintf(fds + used, sizeof(fds) - used, " %d", tce_vmm_fd(vmm, i));
-	return tce_set_error(err, TCE_ERR_UNKNOWN, 0,
-			     "PID %d: this kernel does not tell which table has which LIOBN: choose with --fd among%s",
-			     (int)pid, fds);
+	return tce_set_error(
+		err, TCE_ERR_UNKNOWN, 0,
+		"PID %d: this kernel does not tell which table has which LIOBN: choose with --fd among%s",
+		(int)pid, fds);
 }
 
 /* Of several VMs in one process, the table of one. */

@@ -7,12 +7,11 @@
 #include "source/source.h"
 
 /* Enough for every kind to know its own. */
-#define HEAD_SIZE	4096
+#define HEAD_SIZE 4096
 
 static const struct {
 	bool (*is_it)(const uint8_t *head, size_t len);
-	int (*open)(struct source **source, struct input *input, bool again,
-		    struct tce_error *err);
+	int (*open)(struct source **source, struct input *input, bool again, struct tce_error *err);
 } file_kinds[] = {
 	{ is_image, open_image_source },
 	{ is_stream, open_stream_source },

@@ -12,7 +12,7 @@
 #include "source/stream-tables.h"
 
 /* Far beyond any machine; a stream is not trusted to have fewer. */
-#define TABLES_MAX	65536
+#define TABLES_MAX 65536
 
 static int keep_begin(void *ctx, const struct tce_stream_table *table, struct tce_error *err)
 {
@@ -115,9 +115,7 @@ int open_stream_tables(struct stream_tables *tables, struct tce_error *err)
 
 struct tce_stream_hooks stream_tables_hooks(struct stream_tables *tables)
 {
-	return (struct tce_stream_hooks) {
-		keep_begin, keep_words, keep_end, keep_finish, tables
-	};
+	return (struct tce_stream_hooks){ keep_begin, keep_words, keep_end, keep_finish, tables };
 }
 
 int read_stream_tables(struct stream_tables *tables, struct tce_reader **reader,

@@ -17,7 +17,7 @@ struct stream_source {
 	struct source base;
 	struct stream_tables tables;
 	struct tce_reader *reader;
-	size_t next;			/* in tables.list */
+	size_t next; /* in tables.list */
 };
 
 /*
@@ -25,19 +25,19 @@ struct stream_source {
  * follows the header, was running, compression, offset of a cookie, 14 unused; the XML of
  * the domain and the cookie; QEMU's stream as the compression program left it.
  */
-#define LIBVIRT_MAGIC		"LibvirtQemudSave"
-#define LIBVIRT_PARTIAL		"LibvirtQemudPart"
-#define LIBVIRT_MAGIC_SIZE	16
-#define LIBVIRT_HEADER_SIZE	(LIBVIRT_MAGIC_SIZE + 19 * 4)
-#define LIBVIRT_VERSION		2
-#define BODY_SIZE		65536
+#define LIBVIRT_MAGIC	    "LibvirtQemudSave"
+#define LIBVIRT_PARTIAL	    "LibvirtQemudPart"
+#define LIBVIRT_MAGIC_SIZE  16
+#define LIBVIRT_HEADER_SIZE (LIBVIRT_MAGIC_SIZE + 19 * 4)
+#define LIBVIRT_VERSION	    2
+#define BODY_SIZE	    65536
 
 struct body {
 	struct tce_source from;
 	enum { BODY_RAW, BODY_GZIP, BODY_ZSTD } kind;
 	z_stream gzip;
 	ZSTD_DStream *zstd;
-	bool in_frame;			/* compressed data that has not ended */
+	bool in_frame; /* compressed data that has not ended */
 	uint8_t buf[BODY_SIZE];
 	size_t begin, end;
 };
@@ -86,7 +86,7 @@ static ssize_t gzip_read(struct body *body, void *buf, size_t len)
 		ret = inflate(z, Z_NO_FLUSH);
 		body->begin = body->end - z->avail_in;
 		if (ret == Z_STREAM_END)
-			body->in_frame = false;	/* another may follow */
+			body->in_frame = false; /* another may follow */
 		else if (ret != Z_OK && ret != Z_BUF_ERROR)
 			return -EBADMSG;
 	} while (z->avail_out == len);
@@ -106,7 +106,7 @@ static ssize_t zstd_read(struct body *body, void *buf, size_t len)
 			return got;
 		if (!got && !body->in_frame)
 			return 0;
-		in = (ZSTD_inBuffer) { body->buf + body->begin, (size_t)got, 0 };
+		in = (ZSTD_inBuffer){ body->buf + body->begin, (size_t)got, 0 };
 		ret = ZSTD_decompressStream(body->zstd, &out, &in);
 		if (ZSTD_isError(ret) || (!got && !out.pos))
 			return -EBADMSG;
@@ -217,9 +217,10 @@ static int open_body(struct body *body, struct tce_error *err)
 		if (!body->zstd)
 			return no_memory(err, "zstd");
 	} else if (compression) {
-		return tce_set_error(err, TCE_ERR_STREAM, 0,
-				     "libvirt save file: its compression (%u) is neither gzip nor zstd",
-				     compression);
+		return tce_set_error(
+			err, TCE_ERR_STREAM, 0,
+			"libvirt save file: its compression (%u) is neither gzip nor zstd",
+			compression);
 	}
 	return 0;
 }
@@ -302,7 +303,7 @@ int open_stream_source(struct source **source, struct input *input, bool again,
 	if (ret)
 		goto out;
 	hooks = stream_tables_hooks(&stream->tables);
-	from = (struct tce_source) { .read = body_read, .ctx = body };
+	from = (struct tce_source){ .read = body_read, .ctx = body };
 	ret = tce_scan_stream(&from, &hooks, NULL, err);
 	if (!ret)
 		ret = read_stream_tables(&stream->tables, &stream->reader, err);

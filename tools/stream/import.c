@@ -159,8 +159,7 @@ int read_import(struct imports *imports, uint64_t *words, size_t count, struct t
 	return ret < 0 ? in_file(err, imports->current->file, ret) : TCE_OK;
 }
 
-int end_import(struct imports *imports, const struct tce_stream_table *table,
-	       struct tce_error *err)
+int end_import(struct imports *imports, const struct tce_stream_table *table, struct tce_error *err)
 {
 	const struct import *import = imports->current;
 	int ret;
