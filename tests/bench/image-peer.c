@@ -19,8 +19,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define ENTRIES		(1ULL << 26)
-#define BLOCK		32768	/* QEMU's stream buffer is smaller; this flatters the peer */
+#define ENTRIES (1ULL << 26)
+#define BLOCK	32768 /* QEMU's stream buffer is smaller; this flatters the peer */
 
 static uint64_t state = 0x9e3779b97f4a7c15;
 

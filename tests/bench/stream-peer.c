@@ -16,9 +16,9 @@
 #include "../unit/stream-maker.h"
 #include "tce-stream.h"
 
-#define ENTRIES		(4U << 20)
-#define PAGES		(1U << 18)
-#define ROUNDS		7
+#define ENTRIES (4U << 20)
+#define PAGES	(1U << 18)
+#define ROUNDS	7
 
 static uint64_t state = 0x9e3779b97f4a7c15;
 
@@ -71,7 +71,7 @@ static void make(const char *kind, const char *name)
 				words[i] = next_random();
 			else if (!strcmp(kind, "guest"))
 				words[i + j] = j ? words[i + j - 1] + 4096 :
-					       (next_random() % (1 << 20)) << 12 | 3;
+						   (next_random() % (1 << 20)) << 12 | 3;
 		}
 	}
 	if (strcmp(kind, "ram"))

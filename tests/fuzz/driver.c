@@ -20,8 +20,8 @@
 
 #include "fuzz.h"
 
-#define INPUT_MAX	(1 << 20)
-#define CORPUS_MAX	4096
+#define INPUT_MAX  (1 << 20)
+#define CORPUS_MAX 4096
 
 struct input {
 	uint8_t *data;
@@ -90,8 +90,9 @@ static void read_corpus(const char *folder)
 static uint64_t edge(void)
 {
 	static const uint64_t edges[] = {
-		0, 1, 2, 3, 7, 8, 127, 128, 255, 256, 4095, 4096, 4097, 32767, 32768, 32769,
-		65535, 65536, 262143, 262144, 262145, INT32_MAX, UINT32_MAX, INT64_MAX, UINT64_MAX,
+		0,	1,	2,	3,	   7,	       8,	  127,	      128,   255,
+		256,	4095,	4096,	4097,	   32767,      32768,	  32769,      65535, 65536,
+		262143, 262144, 262145, INT32_MAX, UINT32_MAX, INT64_MAX, UINT64_MAX,
 	};
 
 	return edges[below(sizeof(edges) / sizeof(edges[0]))];
@@ -104,15 +105,15 @@ static void mutate(void)
 	uint64_t value;
 
 	switch (next_random() % 8) {
-	case 0:		/* one bit */
+	case 0: /* one bit */
 		if (current_size)
 			current[at] ^= (uint8_t)(1 << next_random() % 8);
 		break;
-	case 1:		/* one byte */
+	case 1: /* one byte */
 		if (current_size)
 			current[at] = (uint8_t)next_random();
 		break;
-	case 2:		/* a number of 4 or 8 bytes, either order */
+	case 2: /* a number of 4 or 8 bytes, either order */
 		value = edge() + below(3) - 1;
 		n = next_random() % 2 ? 4 : 8;
 		if (next_random() % 2)
@@ -120,29 +121,29 @@ static void mutate(void)
 		for (i = 0; i < n && at + i < current_size; i++)
 			current[at + i] = (uint8_t)(value >> i * 8);
 		break;
-	case 3:		/* the end is missing */
+	case 3: /* the end is missing */
 		current_size = at;
 		break;
-	case 4:		/* a piece is missing */
+	case 4: /* a piece is missing */
 		n = below(current_size - at < 64 ? current_size - at : 64);
 		memmove(current + at, current + at + n, current_size - at - n);
 		current_size -= n;
 		break;
-	case 5:		/* a piece twice */
+	case 5: /* a piece twice */
 		n = below(current_size - at < 256 ? current_size - at : 256);
 		if (current_size + n <= INPUT_MAX) {
 			memmove(current + at + n, current + at, current_size - at);
 			current_size += n;
 		}
 		break;
-	case 6:		/* the rest of another input */
+	case 6: /* the rest of another input */
 		n = below(other->size);
 		if (at + other->size - n <= INPUT_MAX) {
 			memcpy(current + at, other->data + n, other->size - n);
 			current_size = at + other->size - n;
 		}
 		break;
-	case 7:		/* some bytes all the same */
+	case 7: /* some bytes all the same */
 		n = below(current_size - at < 16 ? current_size - at : 16);
 		memset(current + at, next_random() % 2 ? 0xff : 0, n);
 		break;

@@ -149,7 +149,10 @@ void fill_corpus(void)
 	static uint64_t words[40000];
 	const struct tce_sink sink = { .write = keep };
 	struct tce_geometry geometry = {
-		.known = TCE_KNOWN_ALL, .liobn = 0x80000000, .page_shift = 12, .entries = 40000,
+		.known = TCE_KNOWN_ALL,
+		.liobn = 0x80000000,
+		.page_shift = 12,
+		.entries = 40000,
 	};
 	struct tce_writer *writer;
 	uint64_t noise = 1;
@@ -164,13 +167,15 @@ void fill_corpus(void)
 				   kind == 2 ? (i < 300 ? noise : 0) :
 				   kind == 3 ? (i < 500 && i % 5 ? i / 7 << 20 | i << 12 | 3 : 0) :
 				   kind == 4 ? (i % 3 ? 3 : noise & 1) :
-				   i < 2000 ? 0x0101010101010101 * (1 + i % 2) : i < 2100 ? noise : 0;
+				   i < 2000  ? 0x0101010101010101 * (1 + i % 2) :
+				   i < 2100  ? noise :
+					       0;
 		}
 		made_size = 0;
 		if (tce_create_writer(&writer, &sink, "fuzz", NULL) ||
 		    tce_begin_table(writer, &geometry, NULL) ||
-		    tce_put_words(writer, 0, words, 40000, NULL) ||
-		    tce_end_table(writer, NULL) || tce_end_image(writer, NULL))
+		    tce_put_words(writer, 0, words, 40000, NULL) || tce_end_table(writer, NULL) ||
+		    tce_end_image(writer, NULL))
 			abort();
 		tce_destroy_writer(writer);
 		add_to_corpus(made, made_size);

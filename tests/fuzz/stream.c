@@ -13,7 +13,7 @@
 #include "tce-stream.h"
 
 /* A run can stand for 2^32 entries, and a small input for as many bytes as one likes. */
-#define OUTPUT_MAX	(4 << 20)
+#define OUTPUT_MAX (4 << 20)
 
 uint64_t __wrap_XXH3_64bits_digest(const void *state);
 uint64_t __wrap_XXH3_64bits_withSeed(const void *data, size_t size, uint64_t seed);
@@ -129,7 +129,8 @@ static void add(struct maker *m)
 
 void fill_corpus(void)
 {
-	static const uint8_t noise[] = "\x7e\0\0\0\x05\x04\0\0\0\x06\x0bspapr_iommu\x80\0\0\0\0\0\0\3";
+	static const uint8_t noise[] =
+		"\x7e\0\0\0\x05\x04\0\0\0\x06\x0bspapr_iommu\x80\0\0\0\0\0\0\3";
 	struct maker m = { 0 };
 	uint64_t words[40];
 	size_t i;

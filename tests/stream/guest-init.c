@@ -20,10 +20,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BLOCK	(256U << 10)
-#define BLOCKS	16
-#define DISKS_MAX	8
-#define ROUNDS	8	/* for each line on the console */
+#define BLOCK	  (256U << 10)
+#define BLOCKS	  16
+#define DISKS_MAX 8
+#define ROUNDS	  8 /* for each line on the console */
 
 static void say(const char *format, const char *disk, unsigned long number)
 {

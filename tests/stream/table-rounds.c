@@ -59,7 +59,8 @@ int main(int argc, char **argv)
 	int pipe_fds[2];
 
 	if (argc < 6) {
-		fprintf(stderr, "usage: table-rounds SOURCE-PID TARGET-PID LIOBN MAX-ROUNDS STOP-COMMAND [MS]\n");
+		fprintf(stderr,
+			"usage: table-rounds SOURCE-PID TARGET-PID LIOBN MAX-ROUNDS STOP-COMMAND [MS]\n");
 		return 2;
 	}
 	liobn = strtoull(argv[3], NULL, 0);
@@ -88,8 +89,8 @@ int main(int argc, char **argv)
 		}
 		if (tce_send_round(sender, last, &round, &err))
 			return failed(&err);
-		printf("round %u%s: %" PRIu64 " of %" PRIu64 " entries, %" PRIu64 " bytes%s\n", number,
-		       last ? " (guest stopped)" : "", round.entries, whole, round.bytes,
+		printf("round %u%s: %" PRIu64 " of %" PRIu64 " entries, %" PRIu64 " bytes%s\n",
+		       number, last ? " (guest stopped)" : "", round.entries, whole, round.bytes,
 		       round.logged ? ", by the dirty log" : "");
 		fflush(stdout);
 		before = round.entries;
@@ -99,7 +100,8 @@ int main(int argc, char **argv)
 	pthread_join(thread, NULL);
 	if (receiver.ret)
 		return failed(&receiver.err);
-	printf("received: QEMU would send %" PRIu64 " bytes while the guest is stopped\n", whole * 8);
+	printf("received: QEMU would send %" PRIu64 " bytes while the guest is stopped\n",
+	       whole * 8);
 	tce_close_vmm(from);
 	tce_close_vmm(to);
 	return 0;

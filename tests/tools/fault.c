@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 /* With FAULT_SHORT: the most bytes that a call transfers. */
-#define SHORT_MAX	4093
+#define SHORT_MAX 4093
 
 static long calls, fail_at = -1;
 static int short_calls, interrupt;
@@ -68,19 +68,19 @@ static size_t shorten(size_t len)
 	return short_calls && len > SHORT_MAX ? SHORT_MAX : len;
 }
 
-#define NEXT(type, name)	((type)dlsym(RTLD_NEXT, name))
+#define NEXT(type, name) ((type)dlsym(RTLD_NEXT, name))
 
-#define FAILING(result, name, params, args, sys_errno, failure)		\
-	result name params;						\
-	result name params						\
-	{								\
-		static result (*next) params;				\
-									\
-		if (!next)						\
-			next = NEXT(result (*) params, #name);		\
-		if (fails(sys_errno, #name))				\
-			return failure;					\
-		return next args;					\
+#define FAILING(result, name, params, args, sys_errno, failure) \
+	result name params;                                     \
+	result name params                                      \
+	{                                                       \
+		static result(*next) params;                    \
+                                                                \
+		if (!next)                                      \
+			next = NEXT(result(*) params, #name);   \
+		if (fails(sys_errno, #name))                    \
+			return failure;                         \
+		return next args;                               \
 	}
 
 FAILING(int, close, (int fd), (fd), EIO, (syscall(SYS_close, fd), errno = EIO, -1))
@@ -102,8 +102,8 @@ FAILING(ssize_t, readlink, (const char *path, char *buf, size_t len), (path, buf
 FAILING(ssize_t, readlinkat, (int dir, const char *path, char *buf, size_t len),
 	(dir, path, buf, len), EIO, -1)
 FAILING(char *, realpath, (const char *path, char *buf), (path, buf), EIO, NULL)
-FAILING(ssize_t, getrandom, (void *buf, size_t len, unsigned int flags), (buf, len, flags),
-	ENOSYS, -1)
+FAILING(ssize_t, getrandom, (void *buf, size_t len, unsigned int flags), (buf, len, flags), ENOSYS,
+	-1)
 FAILING(int, memfd_create, (const char *name, unsigned int flags), (name, flags), EMFILE, -1)
 FAILING(int, pipe2, (int fds[2], int flags), (fds, flags), EMFILE, -1)
 FAILING(int, socketpair, (int domain, int type, int protocol, int fds[2]),
@@ -111,7 +111,7 @@ FAILING(int, socketpair, (int domain, int type, int protocol, int fds[2]),
 FAILING(ssize_t, send, (int fd, const void *buf, size_t len, int flags), (fd, buf, len, flags),
 	EPIPE, -1)
 FAILING(DIR *, opendir, (const char *path), (path), EMFILE, NULL)
-FAILING(struct dirent64 *, readdir64, (DIR *dir), (dir), EIO, NULL)
+FAILING(struct dirent64 *, readdir64, (DIR * dir), (dir), EIO, NULL)
 FAILING(FILE *, fopen64, (const char *path, const char *mode), (path, mode), EMFILE, NULL)
 FAILING(void *, mmap64, (void *at, size_t len, int prot, int flags, int fd, off64_t offset),
 	(at, len, prot, flags, fd, offset), ENOMEM, MAP_FAILED)
@@ -122,7 +122,7 @@ pid_t fork(void)
 
 	if (fails(EAGAIN, "fork"))
 		return -1;
-	pid = NEXT(pid_t (*)(void), "fork")();
+	pid = NEXT(pid_t(*)(void), "fork")();
 	/* One failure only: not another one in the child. */
 	if (!pid)
 		fail_at = 0;
@@ -165,8 +165,7 @@ int open64(const char *path, int flags, ...)
 	va_start(args, flags);
 	mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(args, int) : 0;
 	va_end(args);
-	return fails(EMFILE, "open") ? -1 :
-	       (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+	return fails(EMFILE, "open") ? -1 : (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
 }
 
 int openat64(int dir, const char *path, int flags, ...)

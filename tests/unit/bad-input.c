@@ -9,8 +9,8 @@
 #include "unit.h"
 
 static const char *const good[] = {
-	"good-no-table.img", "good-linear.img", "good-mixed.img", "good-squeezed.img",
-	"good-stock.img", "good-updates.img",
+	"good-no-table.img", "good-linear.img", "good-mixed.img",
+	"good-squeezed.img", "good-stock.img",	"good-updates.img",
 };
 
 static void read_damaged(struct memory *memory, const char *name, const char *how, size_t where)
@@ -36,7 +36,7 @@ static void torn_at_every_byte(void **state)
 		struct memory memory;
 
 		read_fixture(good[i], &memory);
-		for (size = memory.size; size-- > 0; ) {
+		for (size = memory.size; size-- > 0;) {
 			/* Cut the buffer too, so that a byte read past it is seen. */
 			memory.data = realloc(memory.data, size ? size : 1);
 			memory.size = size;
@@ -102,7 +102,7 @@ static void skipped_tables(void **state)
 			memory.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
 		}
 		assert_int_equal(accepted, payload[i] * 8);
-		for (size = memory.size; size-- > 0; ) {
+		for (size = memory.size; size-- > 0;) {
 			memory.data = realloc(memory.data, size ? size : 1);
 			memory.size = size;
 			assert_true(skip_image(&memory, &err) < 0);
@@ -117,12 +117,9 @@ static int expected_status(const char *name)
 		const char *prefix;
 		int status;
 	} expected[] = {
-		{ "bad-not_image-", TCE_ERR_NOT_IMAGE },
-		{ "bad-version-", TCE_ERR_VERSION },
-		{ "bad-limit-", TCE_ERR_LIMIT },
-		{ "bad-geometry-", TCE_ERR_GEOMETRY },
-		{ "bad-range-", TCE_ERR_RANGE },
-		{ "bad-corrupt-", TCE_ERR_CORRUPT },
+		{ "bad-not_image-", TCE_ERR_NOT_IMAGE }, { "bad-version-", TCE_ERR_VERSION },
+		{ "bad-limit-", TCE_ERR_LIMIT },	 { "bad-geometry-", TCE_ERR_GEOMETRY },
+		{ "bad-range-", TCE_ERR_RANGE },	 { "bad-corrupt-", TCE_ERR_CORRUPT },
 	};
 	size_t i;
 
@@ -300,7 +297,7 @@ static void no_memory_at_any_allocation(void **state)
 	const struct tce_sink sink = { .write = discard };
 	long i;
 
-	for (i = 0; ; i++) {
+	for (i = 0;; i++) {
 		struct tce_geometry geometry = make_geometry(1, 12, 0, 8);
 		struct tce_error err = TCE_ERROR_INIT;
 		struct tce_writer *writer = NULL;
@@ -320,7 +317,7 @@ static void no_memory_at_any_allocation(void **state)
 	allocations_left = -1;
 	assert_int_equal(i, 7);
 
-	for (i = 0; ; i++) {
+	for (i = 0;; i++) {
 		struct tce_geometry geometry;
 		struct tce_error err = TCE_ERROR_INIT;
 		struct memory memory;

@@ -9,7 +9,7 @@
 #include "tce-stream.h"
 #include "unit.h"
 
-#define ENTRIES	100000
+#define ENTRIES 100000
 
 static struct tce_table *new_table(uint64_t entries)
 {
@@ -146,11 +146,13 @@ static void every_update_counts(void **state)
 	assert_int_equal(tce_create_sender(&sender, from, &sink, NULL), 0);
 	for (round = 0; round < 64; round++) {
 		for (i = 0; i < 30; i++) {
-			uint64_t at = next_random(&seed) % ENTRIES, k, n = next_random(&seed) % 3000;
+			uint64_t at = next_random(&seed) % ENTRIES, k,
+				 n = next_random(&seed) % 3000;
 
 			for (k = at; k < ENTRIES && k < at + n; k++)
 				words[k] = i % 3 == 0 ? 0 :
-					   i % 3 == 1 ? (k << 12 | 3) : next_random(&seed);
+					   i % 3 == 1 ? (k << 12 | 3) :
+							next_random(&seed);
 		}
 		assert_int_equal(tce_write_words(from, 0, words, ENTRIES, NULL, NULL), 0);
 		assert_int_equal(tce_send_round(sender, round == 63, NULL, NULL), 0);

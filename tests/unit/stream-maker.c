@@ -10,8 +10,8 @@
 
 #include "stream-maker.h"
 
-#define RAM	2
-#define HTAB	0x234
+#define RAM  2
+#define HTAB 0x234
 
 void put_bytes(struct maker *m, const void *bytes, size_t len)
 {
@@ -48,8 +48,7 @@ void put_be64(struct maker *m, uint64_t v)
 	put_bytes(m, &v, sizeof(v));
 }
 
-__attribute__((format(printf, 2, 3)))
-static void describe(struct maker *m, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void describe(struct maker *m, const char *format, ...)
 {
 	char text[1024];
 	va_list args;
@@ -101,9 +100,11 @@ void put_beginning(struct maker *m)
 	put_name(m, "configuration/uuid");
 	put_be32(m, 1);
 	put_bytes(m, "0123456789abcdef", 16);
-	describe(m, "{\"configuration\": {\"vmsd_name\": \"configuration\", \"version\": 0, \"fields\": "
-		 "[{\"name\": \"len\", \"type\": \"uint32\", \"size\": 4}]}, \"page_size\": 4096, "
-		 "\"devices\": [");
+	describe(
+		m,
+		"{\"configuration\": {\"vmsd_name\": \"configuration\", \"version\": 0, \"fields\": "
+		"[{\"name\": \"len\", \"type\": \"uint32\", \"size\": 4}]}, \"page_size\": 4096, "
+		"\"devices\": [");
 
 	put_section(m, 1, RAM, "ram", 0, 4);
 	put_be64(m, (1 << 20) | 0x04);
@@ -131,18 +132,18 @@ void put_parts(struct maker *m, unsigned int more)
 
 	put_8(m, 2);
 	put_be32(m, RAM);
-	put_be64(m, 0x02);			/* zero, and the block's name */
+	put_be64(m, 0x02); /* zero, and the block's name */
 	put_name(m, "ppc_spapr.ram");
 	put_8(m, 0);
 	put_be64(m, 0x1000 | 0x22);
 	put_8(m, 0);
 	for (i = 0; i < more; i++)
 		put_page(m, i);
-	put_be64(m, 0x2000 | 0x60);		/* xbzrle */
+	put_be64(m, 0x2000 | 0x60); /* xbzrle */
 	put_8(m, 1);
 	put_be16(m, 5);
 	put_bytes(m, "\x00\x01\x02\x03\x04", 5);
-	put_be64(m, 0x3000 | 0x120);		/* compressed */
+	put_be64(m, 0x3000 | 0x120); /* compressed */
 	put_be32(m, 3);
 	put_bytes(m, "abc", 3);
 	put_be64(m, 0x10);
@@ -176,9 +177,12 @@ void put_device(struct maker *m, uint32_t id, const char *name, const void *cont
 	put_section(m, 4, id, name, 0, 1);
 	put_bytes(m, contents, len);
 	put_footer(m, id);
-	describe(m, "{\"name\": \"%s\", \"instance_id\": 0, \"vmsd_name\": \"%s\", \"version\": 1, "
-		 "\"fields\": [{\"name\": \"s\", \"type\": \"struct\", \"struct\": {\"vmsd_name\": \"x\", "
-		 "\"fields\": [{\"name\": \"y\", \"size\": 77}]}, \"size\": %zu}]}, ", name, name, len);
+	describe(
+		m,
+		"{\"name\": \"%s\", \"instance_id\": 0, \"vmsd_name\": \"%s\", \"version\": 1, "
+		"\"fields\": [{\"name\": \"s\", \"type\": \"struct\", \"struct\": {\"vmsd_name\": \"x\", "
+		"\"fields\": [{\"name\": \"y\", \"size\": 77}]}, \"size\": %zu}]}, ",
+		name, name, len);
 }
 
 void put_table(struct maker *m, uint32_t id, uint32_t liobn, uint32_t page_shift,
@@ -193,13 +197,17 @@ void put_table(struct maker *m, uint32_t id, uint32_t liobn, uint32_t page_shift
 	for (i = 0; i < count; i++)
 		put_be64(m, words[i]);
 	put_8(m, 1);
-	describe(m, "{\"name\": \"spapr_iommu\", \"instance_id\": %u, \"vmsd_name\": \"spapr_iommu\", "
+	describe(m,
+		 "{\"name\": \"spapr_iommu\", \"instance_id\": %u, \"vmsd_name\": \"spapr_iommu\", "
 		 "\"version\": 3, \"fields\": [{\"name\": \"liobn\", \"type\": \"uint32 equal\", "
 		 "\"size\": 4}, {\"name\": \"mig_nb_table\", \"size\": 4}, {\"name\": \"bypass\", "
-		 "\"size\": 1}, ", liobn);
+		 "\"size\": 1}, ",
+		 liobn);
 	if (count)
-		describe(m, "{\"name\": \"mig_table\", \"array_len\": %u, \"type\": \"uint64\", "
-			 "\"size\": 8}, ", count);
+		describe(m,
+			 "{\"name\": \"mig_table\", \"array_len\": %u, \"type\": \"uint64\", "
+			 "\"size\": 8}, ",
+			 count);
 	describe(m, "{\"name\": \"def_win\", \"type\": \"bool\", \"size\": 1}]");
 	if (bus_offset || page_shift != 12) {
 		put_8(m, 5);
@@ -207,7 +215,8 @@ void put_table(struct maker *m, uint32_t id, uint32_t liobn, uint32_t page_shift
 		put_be32(m, 1);
 		put_be64(m, bus_offset);
 		put_be32(m, page_shift);
-		describe(m, ", \"subsections\": [{\"vmsd_name\": \"spapr_iommu_ex\", \"version\": 1, "
+		describe(m,
+			 ", \"subsections\": [{\"vmsd_name\": \"spapr_iommu_ex\", \"version\": 1, "
 			 "\"fields\": [{\"name\": \"bus_offset\", \"size\": 8}, "
 			 "{\"name\": \"page_shift\", \"size\": 4}]}]");
 	}

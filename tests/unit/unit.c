@@ -265,8 +265,8 @@ struct tce_geometry make_geometry(uint64_t liobn, uint32_t page_shift, uint64_t 
 	};
 }
 
-void write_image(struct memory *memory, const struct tce_geometry *geometry,
-		 const uint64_t *words, uint64_t seed)
+void write_image(struct memory *memory, const struct tce_geometry *geometry, const uint64_t *words,
+		 uint64_t seed)
 {
 	struct tce_sink sink = memory_sink(memory);
 	struct tce_error err = TCE_ERROR_INIT;
@@ -297,8 +297,8 @@ void write_image(struct memory *memory, const struct tce_geometry *geometry,
 	tce_destroy_writer(writer);
 }
 
-int read_image(struct memory *memory, struct tce_geometry *geometry, uint64_t *words,
-	       size_t count, struct tce_error *err)
+int read_image(struct memory *memory, struct tce_geometry *geometry, uint64_t *words, size_t count,
+	       struct tce_error *err)
 {
 	struct tce_source source = memory_source(memory);
 	struct tce_geometry ignored;

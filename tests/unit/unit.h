@@ -17,7 +17,7 @@
 
 #include "tce.h"
 
-#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 /**
  * struct memory - a sink and source in memory
@@ -62,11 +62,11 @@ struct tce_geometry make_geometry(uint64_t liobn, uint32_t page_shift, uint64_t 
 				  uint64_t entries);
 
 /* Write a table as an image; with @seed not 0, cut into random pieces, zeros left out. */
-void write_image(struct memory *memory, const struct tce_geometry *geometry,
-		 const uint64_t *words, uint64_t seed);
+void write_image(struct memory *memory, const struct tce_geometry *geometry, const uint64_t *words,
+		 uint64_t seed);
 
 /* Read all tables of an image. @words, when not NULL, receives the entries of the first one. */
-int read_image(struct memory *memory, struct tce_geometry *geometry, uint64_t *words,
-	       size_t count, struct tce_error *err);
+int read_image(struct memory *memory, struct tce_geometry *geometry, uint64_t *words, size_t count,
+	       struct tce_error *err);
 
 #endif /* TCE_TESTS_UNIT_H */

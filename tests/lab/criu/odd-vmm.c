@@ -43,23 +43,23 @@
 
 #include <linux/kvm.h>
 
-#define RAM_SIZE	(1UL << 20)
-#define CODE		0x4000UL
-#define MMIO		(RAM_SIZE + 0x100000)
-#define LIOBN		0x80000000UL
-#define ENTRIES		4096
-#define MSR		(1UL << 63 | 1UL << 12 | 1UL)	/* SF, ME, LE: real mode */
-#define MSR_VECTORS	(1UL << 25 | 1UL << 23 | 1UL << 13)	/* VMX, VSX, FP */
-#define MSR_SUSPENDED	(1UL << 33)
-#define BUFFER		0x3000UL	/* the guest's, for vectors */
-#define VECTORS		(MMIO + 0x40)
+#define RAM_SIZE      (1UL << 20)
+#define CODE	      0x4000UL
+#define MMIO	      (RAM_SIZE + 0x100000)
+#define LIOBN	      0x80000000UL
+#define ENTRIES	      4096
+#define MSR	      (1UL << 63 | 1UL << 12 | 1UL)	  /* SF, ME, LE: real mode */
+#define MSR_VECTORS   (1UL << 25 | 1UL << 23 | 1UL << 13) /* VMX, VSX, FP */
+#define MSR_SUSPENDED (1UL << 33)
+#define BUFFER	      0x3000UL /* the guest's, for vectors */
+#define VECTORS	      (MMIO + 0x40)
 
 struct vm {
 	int kvm, fd, vcpu, table;
 	bool radix;
 	struct kvm_run *run;
 	size_t run_size;
-	uint64_t *entries;	/* the table, mapped */
+	uint64_t *entries; /* the table, mapped */
 	bool log, vectors;
 	int xics, irqfd[2];
 };
@@ -92,7 +92,11 @@ static void say(const char *name, const char *format, ...)
 	rename(temp, path);
 }
 
-#define fail(...) do { say("failed", __VA_ARGS__); exit(1); } while (0)
+#define fail(...)                           \
+	do {                                \
+		say("failed", __VA_ARGS__); \
+		exit(1);                    \
+	} while (0)
 
 static int check(int ret, const char *what)
 {
@@ -114,7 +118,7 @@ asm(".pushsection .rodata\n"
     ".macro add_buffer\n"
     "	ld	6, 0(27)\n"
     "	ld	7, 8(27)\n"
-    "	rotldi	7, 7, 1\n"		/* which is which matters */
+    "	rotldi	7, 7, 1\n" /* which is which matters */
     "	add	30, 30, 6\n"
     "	add	30, 30, 7\n"
     ".endm\n"
@@ -126,15 +130,15 @@ asm(".pushsection .rodata\n"
     "	mr	5, 30\n"
     "	lis	3, 0\n"
     "	ori	3, 3, 0xf010\n"
-    "	.long	0x44000022\n"		/* sc 1 */
+    "	.long	0x44000022\n" /* sc 1 */
     "	add	30, 30, 4\n"
     "	cmpdi	29, 0\n"
     "	beq	2f\n"
-    "	lha	6, 0(29)\n"		/* 2 bytes, sign-extended */
+    "	lha	6, 0(29)\n" /* 2 bytes, sign-extended */
     "	add	30, 30, 6\n"
-    "	lwbrx	6, 0, 29\n"		/* 4 bytes, swapped */
+    "	lwbrx	6, 0, 29\n" /* 4 bytes, swapped */
     "	add	30, 30, 6\n"
-    "	ldu	6, 8(29)\n"		/* changes its own address register */
+    "	ldu	6, 8(29)\n" /* changes its own address register */
     "	add	30, 30, 6\n"
     "	addi	29, 29, -8\n"
     "2:	cmpdi	28, 0\n"
@@ -175,25 +179,25 @@ asm(".pushsection .rodata\n"
 static const struct part {
 	bool store;
 	uint8_t at, len;
-	enum { MORE, PAIR, SPLAT, SIGNED } then;	/* how the guest adds up what it has got */
+	enum { MORE, PAIR, SPLAT, SIGNED } then; /* how the guest adds up what it has got */
 } parts[] = {
-#define STORE(at, len)		{ true, at, len, MORE }
-#define LOAD(at, len, then)	{ false, at, len, then }
-	STORE(0, 8), STORE(8, 8),					/* stxvd2x */
-	STORE(0, 4), STORE(4, 4), STORE(8, 4), STORE(12, 4),		/* stxvw4x */
-	STORE(0, 8), STORE(8, 8),					/* stvx */
-	STORE(6, 2),							/* stvehx */
-	LOAD(0, 8, MORE), LOAD(8, 8, PAIR),				/* lxvd2x */
-	LOAD(0, 4, MORE), LOAD(4, 4, MORE), LOAD(8, 4, MORE), LOAD(12, 4, PAIR), /* lxvw4x */
-	LOAD(0, 8, MORE), LOAD(8, 8, PAIR),				/* lvx */
-	LOAD(0, 8, SPLAT),						/* lxvdsx */
-	LOAD(0, 4, SIGNED),						/* lxsiwax */
+#define STORE(at, len)	    { true, at, len, MORE }
+#define LOAD(at, len, then) { false, at, len, then }
+	STORE(0, 8),	    STORE(8, 8),					   /* stxvd2x */
+	STORE(0, 4),	    STORE(4, 4),      STORE(8, 4),	STORE(12, 4),	   /* stxvw4x */
+	STORE(0, 8),	    STORE(8, 8),					   /* stvx */
+	STORE(6, 2),								   /* stvehx */
+	LOAD(0, 8, MORE),   LOAD(8, 8, PAIR),					   /* lxvd2x */
+	LOAD(0, 4, MORE),   LOAD(4, 4, MORE), LOAD(8, 4, MORE), LOAD(12, 4, PAIR), /* lxvw4x */
+	LOAD(0, 8, MORE),   LOAD(8, 8, PAIR),					   /* lvx */
+	LOAD(0, 8, SPLAT),							   /* lxvdsx */
+	LOAD(0, 4, SIGNED),							   /* lxsiwax */
 };
 
-#define PARTS	(sizeof(parts) / sizeof(parts[0]))
+#define PARTS (sizeof(parts) / sizeof(parts[0]))
 
 static uint64_t sum, count;
-static unsigned int next_part = PARTS;	/* of this round's vectors */
+static unsigned int next_part = PARTS; /* of this round's vectors */
 
 static uint64_t answer(uint64_t n, unsigned int part)
 {
@@ -255,8 +259,8 @@ struct events {
 	uint8_t after[58];
 };
 
-#define GET_EVENTS	_IOR(KVMIO, 0x9f, struct events)
-#define SET_EVENTS	_IOW(KVMIO, 0xa0, struct events)
+#define GET_EVENTS _IOR(KVMIO, 0x9f, struct events)
+#define SET_EVENTS _IOW(KVMIO, 0xa0, struct events)
 
 /* In the middle of a part: KVM takes back what it gives, but no register of another class. */
 static void check_events(int vcpu)
@@ -265,7 +269,7 @@ static void check_events(int vcpu)
 
 	check(ioctl(vcpu, GET_EVENTS, &events), "KVM_GET_VCPU_EVENTS");
 	check(ioctl(vcpu, SET_EVENTS, &events), "KVM_SET_VCPU_EVENTS with what KVM gave");
-	events.mmio_reg ^= 0x100;	/* VSX, or what a store is without */
+	events.mmio_reg ^= 0x100; /* VSX, or what a store is without */
 	if (!ioctl(vcpu, SET_EVENTS, &events) || errno != EINVAL)
 		fail("KVM takes register %#x for part %u\n", events.mmio_reg, next_part);
 }
@@ -281,8 +285,8 @@ static void handle_part(struct kvm_run *run)
 	if (next_part >= PARTS || run->mmio.phys_addr != VECTORS + part->at ||
 	    run->mmio.len != part->len || !!run->mmio.is_write != part->store)
 		fail("vectors: %s of %u bytes at %#" PRIx64 " came for part %u\n",
-		     run->mmio.is_write ? "a store" : "a load", run->mmio.len,
-		     run->mmio.phys_addr, next_part);
+		     run->mmio.is_write ? "a store" : "a load", run->mmio.len, run->mmio.phys_addr,
+		     next_part);
 	if (part->store) {
 		if (memcmp(run->mmio.data, (const char *)stored + part->at, part->len))
 			fail("vectors: part %u stores something else\n", next_part);
@@ -315,12 +319,10 @@ static void handle_exit(struct vm *vm)
 	case KVM_EXIT_PAPR_HCALL:
 		if (run->papr_hcall.nr != 0xf010 || run->papr_hcall.args[0] != count + 1 ||
 		    run->papr_hcall.args[1] != sum)
-			fail("hcall %#" PRIx64 ": number %" PRIu64 " after %" PRIu64 ", sum %#" PRIx64 " instead of %#" PRIx64 "\n",
-			     run->papr_hcall.nr,
-			     run->papr_hcall.args[0],
-			     count,
-			     run->papr_hcall.args[1],
-			     sum);
+			fail("hcall %#" PRIx64 ": number %" PRIu64 " after %" PRIu64
+			     ", sum %#" PRIx64 " instead of %#" PRIx64 "\n",
+			     run->papr_hcall.nr, run->papr_hcall.args[0], count,
+			     run->papr_hcall.args[1], sum);
 		if (next_part != PARTS)
 			fail("vectors: only %u parts came\n", next_part);
 		next_part = vm->vectors ? 0 : PARTS;
@@ -369,7 +371,9 @@ static void make_vm(struct vm *vm)
 		.memory_size = RAM_SIZE,
 		.flags = vm->log ? KVM_MEM_LOG_DIRTY_PAGES : 0,
 	};
-	struct kvm_create_spapr_tce_64 table = { .liobn = LIOBN, .page_shift = 12, .size = ENTRIES };
+	struct kvm_create_spapr_tce_64 table = { .liobn = LIOBN,
+						 .page_shift = 12,
+						 .size = ENTRIES };
 	struct kvm_enable_cap papr = { .cap = KVM_CAP_PPC_PAPR };
 	struct kvm_ppc_mmuv3_cfg mmu = { .flags = KVM_PPC_MMUV3_RADIX | KVM_PPC_MMUV3_GTSE,
 					 .process_table = 1UL << 63 };
@@ -459,11 +463,11 @@ static const struct {
 	uint64_t id;
 	unsigned int n;
 } transaction[] = {
-	{ KVM_REG_PPC_TFHAR, 1 }, { KVM_REG_PPC_TFIAR, 1 }, { KVM_REG_PPC_TEXASR, 1 },
+	{ KVM_REG_PPC_TFHAR, 1 },    { KVM_REG_PPC_TFIAR, 1 },	  { KVM_REG_PPC_TEXASR, 1 },
 	{ KVM_REG_PPC_TM_GPR0, 32 }, { KVM_REG_PPC_TM_VSR0, 64 }, { KVM_REG_PPC_TM_CR, 1 },
-	{ KVM_REG_PPC_TM_LR, 1 }, { KVM_REG_PPC_TM_CTR, 1 }, { KVM_REG_PPC_TM_FPSCR, 1 },
-	{ KVM_REG_PPC_TM_AMR, 1 }, { KVM_REG_PPC_TM_PPR, 1 }, { KVM_REG_PPC_TM_VRSAVE, 1 },
-	{ KVM_REG_PPC_TM_DSCR, 1 }, { KVM_REG_PPC_TM_TAR, 1 }, { KVM_REG_PPC_TM_XER, 1 },
+	{ KVM_REG_PPC_TM_LR, 1 },    { KVM_REG_PPC_TM_CTR, 1 },	  { KVM_REG_PPC_TM_FPSCR, 1 },
+	{ KVM_REG_PPC_TM_AMR, 1 },   { KVM_REG_PPC_TM_PPR, 1 },	  { KVM_REG_PPC_TM_VRSAVE, 1 },
+	{ KVM_REG_PPC_TM_DSCR, 1 },  { KVM_REG_PPC_TM_TAR, 1 },	  { KVM_REG_PPC_TM_XER, 1 },
 };
 
 /* Sets the registers of a transaction or says how many are as they were set. */
@@ -475,7 +479,8 @@ static unsigned int each_of_transaction(struct vm *vm, bool set)
 		for (at = 0; at < transaction[i].n; at++, n++) {
 			uint64_t id = transaction[i].id + at, value[2] = {}, now[2] = {};
 			bool wide = (id & KVM_REG_SIZE_MASK) == KVM_REG_SIZE_U128;
-			struct kvm_one_reg one = { .id = id, .addr = (uintptr_t)(set ? value : now) };
+			struct kvm_one_reg one = { .id = id,
+						   .addr = (uintptr_t)(set ? value : now) };
 
 			value[0] = answer(n + 1, 7);
 			if (wide)
@@ -486,10 +491,9 @@ static unsigned int each_of_transaction(struct vm *vm, bool set)
 			check(ioctl(vm->vcpu, set ? KVM_SET_ONE_REG : KVM_GET_ONE_REG, &one),
 			      "a transaction's register");
 			if (!set && memcmp(value, now, sizeof(now)))
-				fail("register %#" PRIx64 " of the transaction is %#" PRIx64 " %#" PRIx64 ", not %#" PRIx64 " %#" PRIx64 "\n",
-				     id,
-				     now[0], now[1],
-				     value[0], value[1]);
+				fail("register %#" PRIx64 " of the transaction is %#" PRIx64
+				     " %#" PRIx64 ", not %#" PRIx64 " %#" PRIx64 "\n",
+				     id, now[0], now[1], value[0], value[1]);
 		}
 	return n;
 }
@@ -539,7 +543,9 @@ static void add_events(struct vm *vm)
 		struct kvm_signal_mask mask;
 		uint64_t set;
 	} __attribute__((packed)) mask = { .mask.len = 8, .set = 1UL << (SIGUSR2 - 1) };
-	struct kvm_ioeventfd io = { .addr = MMIO + 0x20000, .len = 4, .datamatch = 7,
+	struct kvm_ioeventfd io = { .addr = MMIO + 0x20000,
+				    .len = 4,
+				    .datamatch = 7,
 				    .flags = KVM_IOEVENTFD_FLAG_DATAMATCH };
 	int i;
 
@@ -577,7 +583,7 @@ static void check_log(struct vm *vm)
 	}
 }
 
-#define FIRST_IRQ	0x1000
+#define FIRST_IRQ 0x1000
 
 static uint64_t irq_attr(const struct vm *vm, unsigned long cmd, uint64_t irq, uint64_t state)
 {
@@ -600,8 +606,8 @@ static void add_irqs(struct vm *vm)
 	const uint64_t priority = 5ULL << KVM_XICS_PRIORITY_SHIFT;
 	/* masked, a level, one for each irqfd, and one that comes at once */
 	const uint64_t states[] = {
-		priority | KVM_XICS_MASKED, priority | KVM_XICS_LEVEL_SENSITIVE,
-		priority | KVM_XICS_MASKED, priority | KVM_XICS_MASKED,
+		priority | KVM_XICS_MASKED,  priority | KVM_XICS_LEVEL_SENSITIVE,
+		priority | KVM_XICS_MASKED,  priority | KVM_XICS_MASKED,
 		priority | KVM_XICS_PENDING,
 	};
 	struct kvm_irqfd irqfd = { .gsi = FIRST_IRQ + 2 };
@@ -645,10 +651,9 @@ static void show_irqs(const struct vm *vm)
 		states[i] = irq_attr(vm, KVM_GET_DEVICE_ATTR, FIRST_IRQ + i, 0);
 	states[5] = irq_attr(vm, KVM_GET_DEVICE_ATTR, 0xffffe, 0);
 	check(ioctl(vm->vcpu, KVM_GET_ONE_REG, &one), "KVM_REG_PPC_ICP_STATE");
-	say("irqs", "%" PRIx64 " %" PRIx64 " %" PRIx64 " %" PRIx64 " %" PRIx64 " %" PRIx64 " %" PRIx64 "\n", presenter,
-	    states[0], states[1],
-	    states[2], states[3],
-	    states[4], states[5]);
+	say("irqs",
+	    "%" PRIx64 " %" PRIx64 " %" PRIx64 " %" PRIx64 " %" PRIx64 " %" PRIx64 " %" PRIx64 "\n",
+	    presenter, states[0], states[1], states[2], states[3], states[4], states[5]);
 }
 
 /* What a child sees of the table: through its fd and through the mapping that it inherited. */

@@ -34,7 +34,7 @@ asm(".pushsection .text\n"
     "	std	7, 16(1)\n"
     "	bcl	20, 31, 1f\n"
     "1:	li	5, -288\n"
-    "2:	stdx	5, 1, 5\n"		/* each word has its offset */
+    "2:	stdx	5, 1, 5\n" /* each word has its offset */
     "	addi	5, 5, 8\n"
     "	cmpdi	5, 0\n"
     "	blt	2b\n"

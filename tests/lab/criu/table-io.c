@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PIECE	(64 << 10)
+#define PIECE (64 << 10)
 
 static void die(const char *what)
 {
@@ -40,7 +40,8 @@ static int open_table(int pid)
 	while (fd < 0 && (entry = readdir(dir))) {
 		memset(link, 0, sizeof(link));
 		snprintf(path, sizeof(path), "/proc/%d/fd/%s", pid, entry->d_name);
-		if (readlink(path, link, sizeof(link) - 1) > 0 && !strncmp(link, name, strlen(name)))
+		if (readlink(path, link, sizeof(link) - 1) > 0 &&
+		    !strncmp(link, name, strlen(name)))
 			fd = (int)syscall(SYS_pidfd_getfd, pidfd, atoi(entry->d_name), 0);
 	}
 	closedir(dir);
@@ -64,7 +65,7 @@ static void fill(int fd, long every)
 			state ^= state << 13;
 			state ^= state >> 7;
 			state ^= state << 17;
-			words[i] = state << 2 | 4;	/* no permissions: poison */
+			words[i] = state << 2 | 4; /* no permissions: poison */
 		}
 		if (pwrite(fd, words, PIECE, at) != PIECE)
 			die("pwrite");
@@ -83,8 +84,10 @@ static void read_once(int fd)
 	while ((at = lseek(fd, at, SEEK_DATA)) >= 0) {
 		end = lseek(fd, at, SEEK_HOLE);
 		while (at < end) {
-			got = pread(fd, buf, end - at > (off_t)sizeof(buf) ? sizeof(buf) :
-				    (size_t)(end - at), at);
+			got = pread(fd, buf,
+				    end - at > (off_t)sizeof(buf) ? sizeof(buf) :
+								    (size_t)(end - at),
+				    at);
 			if (got <= 0)
 				die("pread");
 			at += got;
@@ -92,8 +95,8 @@ static void read_once(int fd)
 		}
 	}
 	clock_gettime(CLOCK_MONOTONIC, &to);
-	printf("%lu %lu\n", bytes, (to.tv_sec - from.tv_sec) * 1000000UL +
-	       (to.tv_nsec - from.tv_nsec) / 1000);
+	printf("%lu %lu\n", bytes,
+	       (to.tv_sec - from.tv_sec) * 1000000UL + (to.tv_nsec - from.tv_nsec) / 1000);
 }
 
 int main(int argc, char **argv)

@@ -5,14 +5,14 @@
 
 #include "vm.h"
 
-#define MAX_ARGS	64
+#define MAX_ARGS 64
 
 struct session {
 	struct vm *vm;
-	struct vcpu *vcpu;	/* the one that issues the hcalls */
-	struct guest_op last;	/* the last hcall, for `expect` */
+	struct vcpu *vcpu;    /* the one that issues the hcalls */
+	struct guest_op last; /* the last hcall, for `expect` */
 	FILE *out;
-	bool control;		/* commands come through the FIFO: each is answered ok or error */
+	bool control; /* commands come through the FIFO: each is answered ok or error */
 	bool quit;
 	char error[512];
 };

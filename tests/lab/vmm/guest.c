@@ -10,7 +10,7 @@
 #include "guest.h"
 #include "guest-entry.h"
 
-#define GUEST __attribute__((section("guest_code"), used))
+#define GUEST	     __attribute__((section("guest_code"), used))
 #define GUEST_INLINE static inline __attribute__((always_inline))
 
 struct hcall_result {
@@ -27,9 +27,11 @@ GUEST_INLINE struct hcall_result hcall(u64 nr, u64 a, u64 b, u64 c, u64 d, u64 e
 	register u64 r7 asm("r7") = d;
 	register u64 r8 asm("r8") = e;
 
-	asm volatile("sc 1" : "+r" (r3), "+r" (r4), "+r" (r5), "+r" (r6), "+r" (r7), "+r" (r8) : :
-		     "r0", "r9", "r10", "r11", "r12", "cr0", "cr1", "cr5", "cr6", "cr7", "ctr",
-		     "lr", "memory");
+	asm volatile("sc 1"
+		     : "+r"(r3), "+r"(r4), "+r"(r5), "+r"(r6), "+r"(r7), "+r"(r8)
+		     :
+		     : "r0", "r9", "r10", "r11", "r12", "cr0", "cr1", "cr5", "cr6", "cr7", "ctr",
+		       "lr", "memory");
 	return (struct hcall_result){ (long)r3, r4 };
 }
 
@@ -37,7 +39,7 @@ GUEST_INLINE u64 timebase(void)
 {
 	u64 tb;
 
-	asm volatile("mfspr %0, 268" : "=r" (tb));
+	asm volatile("mfspr %0, 268" : "=r"(tb));
 	return tb;
 }
 
@@ -77,12 +79,12 @@ GUEST void guest_run_ops(struct guest_cpu *cpu)
 			     "or 3, 3, 4\n\t"
 			     ".endr\n\t"
 			     "std 3, 160(31)"
-			     : : "r" (op)
+			     :
+			     : "r"(op)
 			     : "r0", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12",
-			       "r14", "r15", "r16", "r17", "r18", "r19", "r20", "r21", "r22",
-			       "r23", "r24", "r25", "r26", "r27", "r28", "r29", "r31",
-			       "cr0", "cr1", "cr2", "cr3", "cr4", "cr5", "cr6", "cr7", "ctr", "lr",
-			       "memory");
+			       "r14", "r15", "r16", "r17", "r18", "r19", "r20", "r21", "r22", "r23",
+			       "r24", "r25", "r26", "r27", "r28", "r29", "r31", "cr0", "cr1", "cr2",
+			       "cr3", "cr4", "cr5", "cr6", "cr7", "ctr", "lr", "memory");
 	}
 	done();
 }
@@ -94,7 +96,7 @@ GUEST void guest_timed_loop(struct guest_cpu *cpu)
 	u64 start;
 
 	/* KVM does more at every exit when the decrementer has run out: it shall not, in any run */
-	asm volatile("mtspr 22, %0" : : "r" (0x7fffffffUL));	/* DEC */
+	asm volatile("mtspr 22, %0" : : "r"(0x7fffffffUL)); /* DEC */
 	start = timebase();
 	asm volatile("mr 14, %0\n\t"
 		     "mr 15, %1\n\t"
@@ -116,12 +118,13 @@ GUEST void guest_timed_loop(struct guest_cpu *cpu)
 		     "addi 21, 21, -1\n\t"
 		     "cmpdi 21, 0\n\t"
 		     "bne 1b"
-		     : : "r" (op->in[0]), "r" (op->in[1]), "r" (op->in[2]), "r" (op->in[3]),
-			 "r" (op->in[4]), "r" (cpu->loop_stride), "r" (cpu->loop_mask),
-			 "r" (cpu->loop_count)
-		     : "r0", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12",
-		       "r14", "r15", "r16", "r17", "r18", "r19", "r20", "r21",
-		       "cr0", "cr1", "cr5", "cr6", "cr7", "ctr", "lr", "memory");
+		     :
+		     : "r"(op->in[0]), "r"(op->in[1]), "r"(op->in[2]), "r"(op->in[3]),
+		       "r"(op->in[4]), "r"(cpu->loop_stride), "r"(cpu->loop_mask),
+		       "r"(cpu->loop_count)
+		     : "r0", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "r14",
+		       "r15", "r16", "r17", "r18", "r19", "r20", "r21", "cr0", "cr1", "cr5", "cr6",
+		       "cr7", "ctr", "lr", "memory");
 	cpu->loop_ticks = timebase() - start;
 	done();
 }
@@ -164,7 +167,7 @@ GUEST_INLINE void write_chunk(struct guest_cpu *cpu, struct guest_churn *t, enum
 		succeeded(t, seq, H_STUFF_TCE,
 			  hcall(H_STUFF_TCE, t->liobn, ioba, churn_value(t, seq), n, 0));
 	} else {
-		for (i = 0; i < n; i++)		/* PAPR: the list is big-endian */
+		for (i = 0; i < n; i++) /* PAPR: the list is big-endian */
 			list[i] = __builtin_bswap64(churn_value(t, seq + i));
 		succeeded(t, seq, H_PUT_TCE_INDIRECT,
 			  hcall(H_PUT_TCE_INDIRECT, t->liobn, ioba, cpu->list, n, 0));
@@ -217,7 +220,7 @@ GUEST void guest_churn(struct guest_cpu *cpu)
 	volatile u64 *stop = &cpu->stop;
 
 	if (cpu->period)
-		asm volatile("mtspr 22, %0" : : "r" (cpu->period));	/* DEC */
+		asm volatile("mtspr 22, %0" : : "r"(cpu->period)); /* DEC */
 	if (cpu->mmio && cpu->hpt)
 		map_mmio(cpu);
 	while (!*stop) {

@@ -8,67 +8,67 @@
 #define TCE_VMM_GUEST_H
 
 /* PAPR hcall numbers (LoPAPR 14.5) */
-#define H_ENTER			0x08
-#define H_GET_TCE		0x1c
-#define H_PUT_TCE		0x20
-#define H_SET_DABR		0x28
-#define H_LOGICAL_CI_LOAD	0x3c
-#define H_LOGICAL_CI_STORE	0x40
-#define H_STUFF_TCE		0x138
-#define H_PUT_TCE_INDIRECT	0x13c
+#define H_ENTER		   0x08
+#define H_GET_TCE	   0x1c
+#define H_PUT_TCE	   0x20
+#define H_SET_DABR	   0x28
+#define H_LOGICAL_CI_LOAD  0x3c
+#define H_LOGICAL_CI_STORE 0x40
+#define H_STUFF_TCE	   0x138
+#define H_PUT_TCE_INDIRECT 0x13c
 
 /* PAPR return codes */
-#define H_SUCCESS		0
-#define H_HARDWARE		(-1L)
-#define H_FUNCTION		(-2L)
-#define H_PARAMETER		(-4L)
-#define H_PTEG_FULL		(-6L)
-#define H_RESOURCE		(-16L)
-#define H_PAGE_SIZE_TCE		0x3	/* permission bits of a TCE: read 1, write 2 */
+#define H_SUCCESS	0
+#define H_HARDWARE	(-1L)
+#define H_FUNCTION	(-2L)
+#define H_PARAMETER	(-4L)
+#define H_PTEG_FULL	(-6L)
+#define H_RESOURCE	(-16L)
+#define H_PAGE_SIZE_TCE 0x3 /* permission bits of a TCE: read 1, write 2 */
 
 /*
  * Private hcalls from the guest to the VMM. They are beyond the range that KVM looks at, so
  * that KVM_RUN always leaves with KVM_EXIT_PAPR_HCALL.
  */
-#define GUEST_DONE		0xf100	/* the work asked for is done */
-#define GUEST_REPORT		0xf104	/* r4: number of this report, one more than the last */
-#define GUEST_FAIL		0xf108	/* r4: check, r5: LIOBN, r6: index, r7: expected, r8: got */
-#define GUEST_TRAP		0xf10c	/* r4: vector, r5: SRR0, r6: SRR1, r7: DAR, r8: DSISR */
+#define GUEST_DONE   0xf100 /* the work asked for is done */
+#define GUEST_REPORT 0xf104 /* r4: number of this report, one more than the last */
+#define GUEST_FAIL   0xf108 /* r4: check, r5: LIOBN, r6: index, r7: expected, r8: got */
+#define GUEST_TRAP   0xf10c /* r4: vector, r5: SRR0, r6: SRR1, r7: DAR, r8: DSISR */
 
 /* Checks that the guest makes (r4 of GUEST_FAIL) */
-#define CHECK_RC		1	/* an hcall did not return H_SUCCESS */
-#define CHECK_BEFORE		2	/* the entry did not hold the last lap's value */
-#define CHECK_AFTER		3	/* the entry does not hold what was just put */
-#define CHECK_TIME		4	/* the timebase went back */
-#define CHECK_MMIO		5	/* an MMIO load gave a value twice, or skipped one */
+#define CHECK_RC     1 /* an hcall did not return H_SUCCESS */
+#define CHECK_BEFORE 2 /* the entry did not hold the last lap's value */
+#define CHECK_AFTER  3 /* the entry does not hold what was just put */
+#define CHECK_TIME   4 /* the timebase went back */
+#define CHECK_MMIO   5 /* an MMIO load gave a value twice, or skipped one */
 
 /* Guest memory, all below GUEST_RAM_MIN; slot 0 starts at 0 */
-#define GUEST_VECTORS		0x0UL
-#define GUEST_CODE		0x10000UL
-#define GUEST_CPUS		0x100000UL	/* struct guest_cpu and a stack for each vCPU */
-#define GUEST_CPU_SIZE		0x10000UL
-#define GUEST_LISTS		0x200000UL	/* a TCE list for each vCPU */
-#define GUEST_LIST_SIZE		0x10000UL
-#define GUEST_OPS		0x400000UL	/* struct guest_op arrays, one for each vCPU */
-#define GUEST_OPS_SIZE		0x100000UL
-#define GUEST_MAX_CPUS		8
-#define GUEST_RAM_MIN		(16UL << 20)
+#define GUEST_VECTORS	0x0UL
+#define GUEST_CODE	0x10000UL
+#define GUEST_CPUS	0x100000UL /* struct guest_cpu and a stack for each vCPU */
+#define GUEST_CPU_SIZE	0x10000UL
+#define GUEST_LISTS	0x200000UL /* a TCE list for each vCPU */
+#define GUEST_LIST_SIZE 0x10000UL
+#define GUEST_OPS	0x400000UL /* struct guest_op arrays, one for each vCPU */
+#define GUEST_OPS_SIZE	0x100000UL
+#define GUEST_MAX_CPUS	8
+#define GUEST_RAM_MIN	(16UL << 20)
 
 /*
  * Where the guest finds the VMM's MMIO counter: far above any memory slot, and in the VRMA's 1 TiB
  */
-#define GUEST_MMIO		0x8000000000UL
+#define GUEST_MMIO 0x8000000000UL
 
-#define HPT_ORDER		18	/* 256 KiB: 2,048 groups, plenty for a real-mode guest */
+#define HPT_ORDER  18 /* 256 KiB: 2,048 groups, plenty for a real-mode guest */
 
 /* Offsets in struct guest_cpu that vectors.S uses */
-#define GUEST_CPU_TICKS		0
-#define GUEST_CPU_PERIOD	8
-#define GUEST_CPU_LAST_TICK	16
-#define GUEST_CPU_EARLY		24
+#define GUEST_CPU_TICKS	    0
+#define GUEST_CPU_PERIOD    8
+#define GUEST_CPU_LAST_TICK 16
+#define GUEST_CPU_EARLY	    24
 
-#define GUEST_MAX_TABLES	32
-#define TCE_LIST_MAX		512	/* H_PUT_TCE_INDIRECT takes a 4 KiB page of entries */
+#define GUEST_MAX_TABLES    32
+#define TCE_LIST_MAX	    512 /* H_PUT_TCE_INDIRECT takes a 4 KiB page of entries */
 
 #ifndef __ASSEMBLER__
 
@@ -78,42 +78,42 @@ typedef unsigned long u64;
 struct guest_op {
 	u64 in[10];
 	u64 out[10];
-	u64 clobbered;		/* not 0: a register that an hcall must keep was changed */
-	u64 exited;		/* set by the VMM: KVM left the hcall to user space */
+	u64 clobbered; /* not 0: a register that an hcall must keep was changed */
+	u64 exited;    /* set by the VMM: KVM left the hcall to user space */
 };
 
 /* One table in the endless pattern: the part of it that this vCPU alone writes */
 struct guest_churn {
 	u64 liobn;
 	u64 page_shift;
-	u64 first;		/* first I/O page number on the bus (bus offset included) */
-	u64 count;		/* entries in this vCPU's part */
-	u64 chunk;		/* entries between two looks at `stop`, at most TCE_LIST_MAX */
-	u64 check_every;	/* of the entries put one by one, look at one in so many */
-	u64 mem_pages;		/* I/O pages of guest memory that entries may point to */
-	u64 from;		/* seq at the start: 0 in an empty table; else what is there is not known */
-	u64 seq;		/* of the entry that is next; the last thing to be updated */
+	u64 first;	 /* first I/O page number on the bus (bus offset included) */
+	u64 count;	 /* entries in this vCPU's part */
+	u64 chunk;	 /* entries between two looks at `stop`, at most TCE_LIST_MAX */
+	u64 check_every; /* of the entries put one by one, look at one in so many */
+	u64 mem_pages;	 /* I/O pages of guest memory that entries may point to */
+	u64 from; /* seq at the start: 0 in an empty table; else what is there is not known */
+	u64 seq;  /* of the entry that is next; the last thing to be updated */
 };
 
 struct guest_cpu {
-	u64 ticks;		/* decrementer interrupts taken */
-	u64 period;		/* their distance in timebase ticks; 0: none */
-	u64 last_tick;		/* timebase at the last one, just before the next was asked for */
-	u64 early_ticks;	/* how many came less than a period after the one before */
-	u64 ops;		/* guest address of the guest_op array */
+	u64 ticks;	 /* decrementer interrupts taken */
+	u64 period;	 /* their distance in timebase ticks; 0: none */
+	u64 last_tick;	 /* timebase at the last one, just before the next was asked for */
+	u64 early_ticks; /* how many came less than a period after the one before */
+	u64 ops;	 /* guest address of the guest_op array */
 	u64 nops;
-	u64 next_op;		/* the one being worked on, so that the VMM can mark it */
-	u64 list;		/* guest address of this vCPU's TCE list */
-	u64 stop;		/* the VMM asks the endless pattern to end */
+	u64 next_op; /* the one being worked on, so that the VMM can mark it */
+	u64 list;    /* guest address of this vCPU's TCE list */
+	u64 stop;    /* the VMM asks the endless pattern to end */
 	u64 reports;
-	u64 mmio;		/* 0: no MMIO; else the next value an MMIO load must give */
-	u64 hpt;		/* not 0: an HPT guest, which must map what is not memory */
+	u64 mmio; /* 0: no MMIO; else the next value an MMIO load must give */
+	u64 hpt;  /* not 0: an HPT guest, which must map what is not memory */
 	u64 tb_last;
 	u64 tb_max_gap;
-	u64 loop_count;		/* for the timed loop: how many */
-	u64 loop_stride;	/* what each round adds to r5 ... */
-	u64 loop_mask;		/* ... and the bits of r5 that it may use */
-	u64 loop_ticks;		/* result: timebase ticks */
+	u64 loop_count;	 /* for the timed loop: how many */
+	u64 loop_stride; /* what each round adds to r5 ... */
+	u64 loop_mask;	 /* ... and the bits of r5 that it may use */
+	u64 loop_ticks;	 /* result: timebase ticks */
 	u64 ntables;
 	struct guest_churn table[GUEST_MAX_TABLES];
 };

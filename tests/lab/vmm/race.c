@@ -19,9 +19,9 @@
 #include "guest-entry.h"
 #include "tce-kvm.h"
 
-#define VICTIM_LIOBN	0xf0000000UL	/* the table that comes and goes */
-#define ROUNDS		300UL		/* each host thread does its work so often at least */
-#define BLOCK 1024UL /* entries that a host thread reads or writes at once, at most */
+#define VICTIM_LIOBN 0xf0000000UL /* the table that comes and goes */
+#define ROUNDS	     300UL	  /* each host thread does its work so often at least */
+#define BLOCK	     1024UL	  /* entries that a host thread reads or writes at once, at most */
 
 enum worker_kind { READER, WRITER, MAPPER, FOLLOWER, SLOTS, CREATOR, WORKERS };
 
@@ -35,7 +35,7 @@ struct worker {
 	struct race *race;
 	enum worker_kind kind;
 	pthread_t thread;
-	u64 state;		/* of its random numbers */
+	u64 state; /* of its random numbers */
 	u64 done;
 	char failed[256];
 };
@@ -153,7 +153,7 @@ static struct raced *raced_table(struct race *race, const struct table *t)
 	return &race->table[i];
 }
 
-static struct race *following;	/* for copy_group: there is one race at a time */
+static struct race *following; /* for copy_group: there is one race at a time */
 
 static int copy_group(struct table *t, u64 first, u64 n)
 {
@@ -205,7 +205,7 @@ static void *worker_thread(void *arg)
 		read_something, write_something, map_something,
 		follow,		change_slots,	 create_and_close,
 	};
-	const struct timespec pause = { .tv_nsec = 1000000 };	/* leaves the CPUs to the guests */
+	const struct timespec pause = { .tv_nsec = 1000000 }; /* leaves the CPUs to the guests */
 	struct worker *w = arg;
 
 	while (!__atomic_load_n(&w->race->stop, __ATOMIC_RELAXED) && work[w->kind](w)) {
@@ -296,9 +296,13 @@ int race(struct session *s, u64 updates, struct table **tables, int n)
 	ret = prepare(s, race, tables, n, churners + 1);
 	if (ret)
 		goto out;
-	ret = churn_start(vm, tables, n, &(struct churn_options){
-		.chunk = TCE_LIST_MAX, .check_every = 16, .ncpus = churners, .parts = churners + 1,
-	});
+	ret = churn_start(vm, tables, n,
+			  &(struct churn_options){
+				  .chunk = TCE_LIST_MAX,
+				  .check_every = 16,
+				  .ncpus = churners,
+				  .parts = churners + 1,
+			  });
 	if (ret) {
 		command_error(s, "%s", strerror(-ret));
 		goto out;
@@ -400,7 +404,7 @@ int leak(struct session *s, u64 count)
 	int ret;
 
 	for (u64 i = 0; i < count + 100; i++) {
-		if (i == 100) {		/* what is allocated once and kept is there by now */
+		if (i == 100) { /* what is allocated once and kept is there by now */
 			nanosleep(&settle, NULL);
 			locked = proc_number("/proc/self/status", "VmLck:");
 			free_before = proc_number("/proc/meminfo", "MemFree:");
@@ -409,7 +413,7 @@ int leak(struct session *s, u64 count)
 		if (ret)
 			return command_error(s, "table %lu: %s", i, strerror(-ret));
 	}
-	nanosleep(&settle, NULL);	/* what RCU frees is freed */
+	nanosleep(&settle, NULL); /* what RCU frees is freed */
 	locked_after = proc_number("/proc/self/status", "VmLck:");
 	free_after = proc_number("/proc/meminfo", "MemFree:");
 	fprintf(s->out, "%lu tables: locked %lu KiB, then %lu; free %lu KiB, then %lu\n", count,

@@ -13,7 +13,7 @@
 
 #include "commands.h"
 
-#define BATCH	16	/* hcalls in one go of the guest: each has its own list page */
+#define BATCH 16 /* hcalls in one go of the guest: each has its own list page */
 
 /* xorshift64*: the same sequence for a seed on every machine */
 u64 random_next(u64 *state)
@@ -33,9 +33,9 @@ static u64 pick_liobn(u64 *state, const struct table *t)
 {
 	switch (below(state, 32)) {
 	case 0:
-		return t->liobn + 0x5000;		/* nobody's */
+		return t->liobn + 0x5000; /* nobody's */
 	case 1:
-		return t->liobn | 1UL << 32;		/* the right one in the low half only */
+		return t->liobn | 1UL << 32; /* the right one in the low half only */
 	default:
 		return t->liobn;
 	}
@@ -59,7 +59,7 @@ static u64 pick_ioba(u64 *state, const struct table *t)
 		page = last - below(state, t->entries < 512 ? t->entries : 512);
 		break;
 	case 4:
-		page = (u64)-1 - below(state, 2);	/* below the window, or far above it */
+		page = (u64)-1 - below(state, 2); /* below the window, or far above it */
 		break;
 	case 5:
 		return ((t->offset + page) << t->page_shift) + 1 +
@@ -85,7 +85,7 @@ static u64 pick_tce(u64 *state, const struct table *t, bool good)
 	if (kind == 0)
 		return 0;
 	if (kind < 3 || !pages)
-		return random_next(state) & ~3UL;		/* poison */
+		return random_next(state) & ~3UL; /* poison */
 	gpa = slot->gpa + (below(state, pages) << t->page_shift);
 	switch (kind) {
 	case 3:
@@ -95,13 +95,13 @@ static u64 pick_tce(u64 *state, const struct table *t, bool good)
 		gpa = slot->gpa + ((pages - 1) << t->page_shift);
 		break;
 	case 10:
-		gpa = slot->gpa + slot->size;			/* just outside */
+		gpa = slot->gpa + slot->size; /* just outside */
 		break;
 	case 11:
 		gpa |= 1UL << (2 + below(state, t->page_shift - 2)); /* not the start of a page */
 		break;
 	case 12:
-		gpa |= 1UL << (44 + below(state, 20));		/* far outside */
+		gpa |= 1UL << (44 + below(state, 20)); /* far outside */
 		break;
 	case 13:
 		return (u64)-1;
@@ -151,9 +151,9 @@ static u64 pick_list(u64 *state, struct session *s, const struct table *t, u64 n
 		list[i] = htobe64(pick_tce(state, t, i != bad));
 	switch (where) {
 	case 5:
-		return gpa + 8 * (1 + below(state, 511));	/* would cross into the next page */
+		return gpa + 8 * (1 + below(state, 511)); /* would cross into the next page */
 	case 6:
-		return slot1->gpa + slot1->size;		/* outside memory */
+		return slot1->gpa + slot1->size; /* outside memory */
 	case 7:
 		return random_next(state) & ~4095UL;
 	case 8:

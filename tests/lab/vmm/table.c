@@ -69,7 +69,10 @@ static struct table *table_slot(struct vm *vm)
 int table_create(struct vm *vm, u64 liobn, u64 page_shift, u64 offset, u64 entries)
 {
 	struct kvm_create_spapr_tce_64 args = {
-		.liobn = liobn, .page_shift = (__u32)page_shift, .offset = offset, .size = entries,
+		.liobn = liobn,
+		.page_shift = (__u32)page_shift,
+		.offset = offset,
+		.size = entries,
 	};
 	int fd = ioctl(vm->fd, KVM_CREATE_SPAPR_TCE_64, &args);
 	struct table *t;
@@ -82,8 +85,13 @@ int table_create(struct vm *vm, u64 liobn, u64 page_shift, u64 offset, u64 entri
 	t = shadow ? table_slot(vm) : NULL;
 	if (t)
 		*t = (struct table){
-			.vm = vm, .fd = fd, .file = has_file_interface(fd), .liobn = liobn,
-			.page_shift = page_shift, .offset = offset, .entries = entries,
+			.vm = vm,
+			.fd = fd,
+			.file = has_file_interface(fd),
+			.liobn = liobn,
+			.page_shift = page_shift,
+			.offset = offset,
+			.entries = entries,
 			.shadow = shadow,
 		};
 	pthread_mutex_unlock(&vm->lock);
@@ -436,7 +444,7 @@ void model_hcall(struct vm *vm, struct guest_op *op)
 		ret = model_put(vm, t, op);
 		break;
 	case H_GET_TCE:
-		op->exited = vm->pr;	/* KVM PR leaves it to user space */
+		op->exited = vm->pr; /* KVM PR leaves it to user space */
 		ret = model_get(t, op);
 		break;
 	case H_STUFF_TCE:

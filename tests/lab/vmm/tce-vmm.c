@@ -23,22 +23,22 @@
 #include "guest-entry.h"
 
 static const char usage[] =
-"Usage: tce-vmm [OPTION]... [SCRIPT]\n"
-"       tce-vmm --ask DIR COMMAND...\n"
-"A test VMM: its guest changes TCE tables by hcalls. Commands come from SCRIPT (- or\n"
-"nothing: standard input), one a line; # starts a comment.\n"
-"\n"
-"  -t, --type hv|pr        KVM's VM type (default: what the host prefers)\n"
-"  -m, --mmu hpt|radix     the guest's MMU mode (default: radix where there is such)\n"
-"  -M, --mem MIB           guest memory at 0 (default 64)\n"
-"  -c, --cpus N            vCPUs (default 1, at most 8)\n"
-"  -d, --control DIR       take commands from the FIFO DIR/ctl and write replies to DIR/reply\n"
-"  -a, --ask DIR           send COMMAND to the VMM behind DIR; print its reply\n"
-"  -k, --keep-going        a failed command of a script does not end it\n"
-"  -s, --stay              stay alive after the script, until SIGTERM\n"
-"  -h, --help              this text\n"
-"\n"
-"Commands (numbers in C's notation; IOBA is a bus address, INDEX counts from 0):\n";
+	"Usage: tce-vmm [OPTION]... [SCRIPT]\n"
+	"       tce-vmm --ask DIR COMMAND...\n"
+	"A test VMM: its guest changes TCE tables by hcalls. Commands come from SCRIPT (- or\n"
+	"nothing: standard input), one a line; # starts a comment.\n"
+	"\n"
+	"  -t, --type hv|pr        KVM's VM type (default: what the host prefers)\n"
+	"  -m, --mmu hpt|radix     the guest's MMU mode (default: radix where there is such)\n"
+	"  -M, --mem MIB           guest memory at 0 (default 64)\n"
+	"  -c, --cpus N            vCPUs (default 1, at most 8)\n"
+	"  -d, --control DIR       take commands from the FIFO DIR/ctl and write replies to DIR/reply\n"
+	"  -a, --ask DIR           send COMMAND to the VMM behind DIR; print its reply\n"
+	"  -k, --keep-going        a failed command of a script does not end it\n"
+	"  -s, --stay              stay alive after the script, until SIGTERM\n"
+	"  -h, --help              this text\n"
+	"\n"
+	"Commands (numbers in C's notation; IOBA is a bus address, INDEX counts from 0):\n";
 
 static volatile sig_atomic_t terminated;
 
@@ -169,13 +169,13 @@ static int ask(const char *dir, int argc, char **argv)
 	strcat(line, "\n");
 	control_path(ctl, sizeof(ctl), dir, "ctl");
 	control_path(reply, sizeof(reply), dir, "reply");
-	ctl_fd = open(ctl, O_WRONLY | O_NONBLOCK);	/* fails when no VMM reads it */
+	ctl_fd = open(ctl, O_WRONLY | O_NONBLOCK); /* fails when no VMM reads it */
 	if (ctl_fd < 0)
 		die("%s: %s", ctl, strerror(errno));
 	reply_fd = open(reply, O_RDONLY);
 	if (reply_fd < 0)
 		die("%s: %s", reply, strerror(errno));
-	flock(reply_fd, LOCK_EX);			/* one client at a time */
+	flock(reply_fd, LOCK_EX); /* one client at a time */
 	from = lseek(reply_fd, 0, SEEK_END);
 	if (write(ctl_fd, line, strlen(line)) != (ssize_t)strlen(line))
 		die("%s: %s", ctl, strerror(errno));
@@ -217,18 +217,16 @@ static unsigned long parse_count(const char *what, const char *arg, unsigned lon
 
 int main(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "type", required_argument, NULL, 't' },
-		{ "mmu", required_argument, NULL, 'm' },
-		{ "mem", required_argument, NULL, 'M' },
-		{ "cpus", required_argument, NULL, 'c' },
-		{ "control", required_argument, NULL, 'd' },
-		{ "ask", required_argument, NULL, 'a' },
-		{ "keep-going", no_argument, NULL, 'k' },
-		{ "stay", no_argument, NULL, 's' },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 }
-	};
+	static const struct option options[] = { { "type", required_argument, NULL, 't' },
+						 { "mmu", required_argument, NULL, 'm' },
+						 { "mem", required_argument, NULL, 'M' },
+						 { "cpus", required_argument, NULL, 'c' },
+						 { "control", required_argument, NULL, 'd' },
+						 { "ask", required_argument, NULL, 'a' },
+						 { "keep-going", no_argument, NULL, 'k' },
+						 { "stay", no_argument, NULL, 's' },
+						 { "help", no_argument, NULL, 'h' },
+						 { 0 } };
 	struct vm_options opt = { .mem_size = 64UL << 20, .nvcpus = 1 };
 	struct sigaction term = { .sa_handler = terminate_handler }; /* no SA_RESTART: read ends */
 	struct session s = { .out = stdout };

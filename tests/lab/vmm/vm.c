@@ -18,12 +18,12 @@
 #include "guest-entry.h"
 #include "vm.h"
 
-#define MSR_SF		(1UL << 63)
-#define MSR_EE		(1UL << 15)
-#define MSR_ME		(1UL << 12)
-#define MSR_LE		1UL
-#define LPCR_ILE	0x02000000UL		/* interrupts are taken little-endian */
-#define PATB_GR		(1UL << 63)		/* process table: the guest is radix */
+#define MSR_SF	 (1UL << 63)
+#define MSR_EE	 (1UL << 15)
+#define MSR_ME	 (1UL << 12)
+#define MSR_LE	 1UL
+#define LPCR_ILE 0x02000000UL /* interrupts are taken little-endian */
+#define PATB_GR	 (1UL << 63)  /* process table: the guest is radix */
 
 void die(const char *fmt, ...)
 {
@@ -60,11 +60,16 @@ void *vm_ram(struct vm *vm, u64 gpa)
 static const char *check_name(u64 check)
 {
 	switch (check) {
-	case CHECK_RC:		return "an hcall failed";
-	case CHECK_BEFORE:	return "an entry was not what it was left as";
-	case CHECK_AFTER:	return "an entry is not what was just put";
-	case CHECK_TIME:	return "the timebase went back";
-	case CHECK_MMIO:	return "an MMIO load was done twice or lost";
+	case CHECK_RC:
+		return "an hcall failed";
+	case CHECK_BEFORE:
+		return "an entry was not what it was left as";
+	case CHECK_AFTER:
+		return "an entry is not what was just put";
+	case CHECK_TIME:
+		return "the timebase went back";
+	case CHECK_MMIO:
+		return "an MMIO load was done twice or lost";
 	}
 	return "unknown check";
 }
@@ -87,24 +92,23 @@ static bool handle_hcall(struct vcpu *vcpu)
 		return false;
 	case GUEST_REPORT:
 		if (arg[0] != vcpu->reports + 1) {
-			vm_fail(vcpu->vm, "vcpu %d: report %" PRIu64 " after report %lu", vcpu->index,
-				arg[0], vcpu->reports);
+			vm_fail(vcpu->vm, "vcpu %d: report %" PRIu64 " after report %lu",
+				vcpu->index, arg[0], vcpu->reports);
 			return false;
 		}
 		vcpu->reports++;
 		return true;
 	case GUEST_FAIL:
-		vm_fail(vcpu->vm, "vcpu %d: %s: LIOBN %#" PRIx64 ", I/O page %#" PRIx64 ": want %#" PRIx64 ", got %#" PRIx64,
-			vcpu->index, check_name(arg[0]), arg[1],
-			arg[2], arg[3],
-			arg[4]);
+		vm_fail(vcpu->vm,
+			"vcpu %d: %s: LIOBN %#" PRIx64 ", I/O page %#" PRIx64 ": want %#" PRIx64
+			", got %#" PRIx64,
+			vcpu->index, check_name(arg[0]), arg[1], arg[2], arg[3], arg[4]);
 		return false;
 	case GUEST_TRAP:
 		vm_fail(vcpu->vm,
-			"vcpu %d: guest interrupt %#" PRIx64 " at %#" PRIx64 ", SRR1 %#" PRIx64 ", DAR %#" PRIx64 ", DSISR %#" PRIx64,
-			vcpu->index, arg[0], arg[1],
-			arg[2], arg[3],
-			arg[4]);
+			"vcpu %d: guest interrupt %#" PRIx64 " at %#" PRIx64 ", SRR1 %#" PRIx64
+			", DAR %#" PRIx64 ", DSISR %#" PRIx64,
+			vcpu->index, arg[0], arg[1], arg[2], arg[3], arg[4]);
 		return false;
 	}
 
@@ -125,8 +129,8 @@ static bool handle_mmio(struct vcpu *vcpu)
 	u64 value;
 
 	if (run->mmio.len != 8 || (run->mmio.phys_addr & ~8UL) != GUEST_MMIO) {
-		vm_fail(vcpu->vm, "vcpu %d: MMIO of %u bytes at %#" PRIx64, vcpu->index, run->mmio.len,
-			run->mmio.phys_addr);
+		vm_fail(vcpu->vm, "vcpu %d: MMIO of %u bytes at %#" PRIx64, vcpu->index,
+			run->mmio.len, run->mmio.phys_addr);
 		return false;
 	}
 	if (!run->mmio.is_write) {
@@ -157,8 +161,7 @@ static bool handle_exit(struct vcpu *vcpu)
 		return true;
 	case KVM_EXIT_FAIL_ENTRY:
 		vm_fail(vcpu->vm, "vcpu %d: KVM could not enter the guest, reason %#" PRIx64,
-			vcpu->index,
-			run->fail_entry.hardware_entry_failure_reason);
+			vcpu->index, run->fail_entry.hardware_entry_failure_reason);
 		return false;
 	default:
 		vm_fail(vcpu->vm, "vcpu %d: unexpected exit %u", vcpu->index, run->exit_reason);

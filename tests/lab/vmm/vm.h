@@ -16,29 +16,29 @@
 
 #include "guest.h"
 
-#define MAX_TABLES	512
-#define MAX_SLOTS	16
-#define SHADOW_CHUNK	8192UL		/* entries; one host page of 64 KiB */
+#define MAX_TABLES   512
+#define MAX_SLOTS    16
+#define SHADOW_CHUNK 8192UL /* entries; one host page of 64 KiB */
 
 struct vm;
 
 /* What a table should hold, kept by the VMM alone: chunks that were never written are NULL. */
 struct table {
 	struct vm *vm;
-	int fd;			/* -1: closed */
-	bool file;		/* the fd can be read and written: a patched kernel */
+	int fd;	   /* -1: closed */
+	bool file; /* the fd can be read and written: a patched kernel */
 	u64 liobn;
 	u64 page_shift;
-	u64 offset;		/* bus offset in I/O pages, as KVM_CREATE_SPAPR_TCE_64 has it */
+	u64 offset; /* bus offset in I/O pages, as KVM_CREATE_SPAPR_TCE_64 has it */
 	u64 entries;
 	u64 **shadow;
-	void *map;		/* mapping asked for by the `map` command, or NULL */
+	void *map; /* mapping asked for by the `map` command, or NULL */
 	size_t map_size;
 };
 
 struct slot {
 	u64 gpa;
-	u64 size;		/* 0: not there */
+	u64 size; /* 0: not there */
 	char *mem;
 };
 
@@ -50,34 +50,34 @@ struct vcpu {
 	size_t run_size;
 	pthread_t thread;
 	struct guest_cpu *guest;
-	bool busy;		/* the guest has work; the thread stays in KVM_RUN */
-	void (*entry)(struct guest_cpu *);	/* where the guest is to start; NULL: it goes on */
-	bool parked;		/* the thread is outside KVM_RUN and waits */
-	u64 reports;		/* GUEST_REPORT hcalls seen */
-	u64 mmio_loads;		/* loads from GUEST_MMIO answered */
-	u64 mmio_stores;	/* value of the last store */
-	u64 exits;		/* KVM_EXIT_PAPR_HCALL for the guest's own (not private) hcalls */
+	bool busy;			   /* the guest has work; the thread stays in KVM_RUN */
+	void (*entry)(struct guest_cpu *); /* where the guest is to start; NULL: it goes on */
+	bool parked;			   /* the thread is outside KVM_RUN and waits */
+	u64 reports;			   /* GUEST_REPORT hcalls seen */
+	u64 mmio_loads;			   /* loads from GUEST_MMIO answered */
+	u64 mmio_stores;		   /* value of the last store */
+	u64 exits; /* KVM_EXIT_PAPR_HCALL for the guest's own (not private) hcalls */
 };
 
 struct vm {
 	int kvm_fd, fd;
 	bool pr;
 	bool radix;
-	u64 mem_size;		/* of slot 0 */
+	u64 mem_size; /* of slot 0 */
 	struct slot slot[MAX_SLOTS];
 	struct vcpu vcpu[GUEST_MAX_CPUS];
 	int nvcpus;
 	struct table *table[MAX_TABLES];
 	int ntables;
 	pthread_mutex_t lock;
-	pthread_cond_t changed;	/* busy, parked, paused or quit changed */
+	pthread_cond_t changed; /* busy, parked, paused or quit changed */
 	bool paused;
 	bool quit;
-	char failed[512];	/* first failure that a vCPU thread saw; empty: none */
+	char failed[512]; /* first failure that a vCPU thread saw; empty: none */
 };
 
 struct vm_options {
-	int type;		/* 0: default, 1: HV, 2: PR */
+	int type; /* 0: default, 1: HV, 2: PR */
 	enum { MMU_DEFAULT, MMU_HPT, MMU_RADIX } mmu;
 	u64 mem_size;
 	int nvcpus;
@@ -87,7 +87,7 @@ struct vm_options {
 void die(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
 struct vm *vm_create(const struct vm_options *opt);
 void vm_destroy(struct vm *vm);
-int vm_set_slot(struct vm *vm, unsigned int index, u64 gpa, u64 size);	/* 0 or -errno */
+int vm_set_slot(struct vm *vm, unsigned int index, u64 gpa, u64 size); /* 0 or -errno */
 void vm_fail(struct vm *vm, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Guest memory of slot 0 */
 void *vm_ram(struct vm *vm, u64 gpa);
@@ -141,11 +141,11 @@ long user_tce_hcall(struct vm *vm, u64 nr, const u64 *args, u64 *r4);
 
 /* churn.c */
 struct churn_options {
-	u64 chunk;		/* as in struct guest_churn */
+	u64 chunk; /* as in struct guest_churn */
 	u64 check_every;
-	bool overwrite;		/* the tables may hold anything; else they are empty */
-	int ncpus;		/* vCPUs that take part, from the first on */
-	int parts;		/* of each table; vCPU n writes part n */
+	bool overwrite; /* the tables may hold anything; else they are empty */
+	int ncpus;	/* vCPUs that take part, from the first on */
+	int parts;	/* of each table; vCPU n writes part n */
 };
 
 int churn_start(struct vm *vm, struct table **tables, int n, const struct churn_options *opt);
