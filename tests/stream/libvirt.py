@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Or tce-dump cannot read what libvirt saves: a real libvirt saves a guest whose tables are in use, plain and
-# packed, and gets it back. libvirt's driver runs inside virsh ("embed"), as nobody: no daemon, nothing of the
-# machine's own libvirt.
+# If this fails, tce-dump cannot read what libvirt saves: a real libvirt saves a guest whose
+# tables are in use, plain and packed, and gets it back. libvirt's driver runs inside virsh
+# ("embed"), as nobody: no daemon, nothing of the machine's own libvirt.
 # usage: libvirt.py TCE-DUMP
 import os
 import shutil

@@ -27,7 +27,7 @@ static void read_damaged(struct memory *memory, const char *name, const char *ho
 	assert_int_not_equal(ret, TCE_ERR_ARG);
 }
 
-/* Or half an image, of a dump that was cut off, is restored as if it were whole. */
+/* If this fails, half an image, of a dump that was cut off, is restored as if it were whole. */
 static void torn_at_every_byte(void **state)
 {
 	size_t i, size;
@@ -46,7 +46,7 @@ static void torn_at_every_byte(void **state)
 	}
 }
 
-/* Or one flipped bit on a disk changes where a device writes to. */
+/* If this fails, one flipped bit on a disk changes where a device writes to. */
 static void every_bit_flipped(void **state)
 {
 	size_t i, bit;
@@ -82,7 +82,10 @@ static int skip_image(struct memory *memory, struct tce_error *err)
 	return ret;
 }
 
-/* Or a restore, which first goes over the records alone, writes what has no end, or other records. */
+/*
+ * If this fails, a restore, which first goes over the records alone, writes what has no end, or
+ * other records.
+ */
 static void skipped_tables(void **state)
 {
 	/* bytes of payload, which are not looked at; an image with updates is read as a whole */
@@ -131,7 +134,7 @@ static int expected_status(const char *name)
 	return 0;
 }
 
-/* Or an image made to do harm, with right hashes, gets past the checks. */
+/* If this fails, an image made to do harm, with right hashes, gets past the checks. */
 static void hostile_images(void **state)
 {
 	struct dirent *entry;
@@ -168,7 +171,7 @@ static ssize_t lying_read(void *ctx, void *buf, size_t len)
 	return (ssize_t)len + 1;
 }
 
-/* Or a VMM's broken callback is taken for the end of an image, or overruns a buffer. */
+/* If this fails, a VMM's broken callback is taken for the end of an image, or overruns a buffer. */
 static void broken_source(void **state)
 {
 	struct tce_source source = { .read = broken_read };
@@ -214,7 +217,7 @@ static int write_everything(struct memory *memory, struct tce_error *err)
 	return ret;
 }
 
-/* Or a full disk goes unnoticed, and the image is found torn when it is needed. */
+/* If this fails, a full disk goes unnoticed, and the image is found torn when it is needed. */
 static void no_room_at_any_size(void **state)
 {
 	struct memory memory = { 0 };
@@ -291,7 +294,7 @@ static int discard(void *ctx, const void *buf, size_t len)
 	return 0;
 }
 
-/* Or a VMM that runs out of memory crashes instead of saving what it can. */
+/* If this fails, a VMM that runs out of memory crashes instead of saving what it can. */
 static void no_memory_at_any_allocation(void **state)
 {
 	const struct tce_sink sink = { .write = discard };

@@ -54,7 +54,7 @@ static void check_round_trip(const struct content *content, const struct tce_geo
 	free(back);
 }
 
-/* Or a guest's mappings come back wrong after a restore. */
+/* If this fails, a guest's mappings come back wrong after a restore. */
 static void round_trip_of_every_content(void **state)
 {
 	size_t i, k;
@@ -69,7 +69,7 @@ static void round_trip_of_every_content(void **state)
 	}
 }
 
-/* Or the usual 64-bit window of a guest costs megabytes instead of a few bytes. */
+/* If this fails, the usual 64-bit window of a guest costs megabytes instead of a few bytes. */
 static void linear_table_is_one_run(void **state)
 {
 	const uint64_t entries = 300000;
@@ -105,7 +105,7 @@ static void linear_table_is_one_run(void **state)
 	free(words);
 }
 
-/* Or tables of fragmented guests grow past what a disk or a network was planned for. */
+/* If this fails, tables of fragmented guests grow past what a disk or a network was planned for. */
 static void short_runs_are_small(void **state)
 {
 	const uint64_t entries = 1 << 17;
@@ -157,7 +157,7 @@ static void fill_mixed_fixture(uint64_t *words)
 	words[1000] = 3;
 }
 
-/* Or an image from another host, or by another program, reads as other entries. */
+/* If this fails, an image from another host, or by another program, reads as other entries. */
 static void images_of_an_independent_writer(void **state)
 {
 	uint64_t *words = calloc(262144, sizeof(*words));
@@ -197,7 +197,7 @@ static void images_of_an_independent_writer(void **state)
 	free(words);
 }
 
-/* Or images of the same tables, made on two hosts, differ byte for byte. */
+/* If this fails, images of the same tables, made on two hosts, differ byte for byte. */
 static void same_bytes_as_an_independent_writer(void **state)
 {
 	struct tce_geometry geometry = make_geometry(0x80000001, 16, 0x800000000000000, 1001);
@@ -233,7 +233,7 @@ static void same_bytes_as_an_independent_writer(void **state)
 	free_memory(&memory);
 }
 
-/* Or what a stock kernel did not tell is taken for known, and guessed, later. */
+/* If this fails, what a stock kernel did not tell is taken for known, and guessed, later. */
 static void unknown_geometry_stays_unknown(void **state)
 {
 	struct tce_geometry geometry = { .entries = 8192 }, read;
@@ -254,7 +254,7 @@ static void unknown_geometry_stays_unknown(void **state)
 	assert_non_null(strstr(err.message, "number of entries"));
 }
 
-/* Or a table is put into a window of another shape, and DMA goes elsewhere. */
+/* If this fails, a table is put into a window of another shape, and DMA goes elsewhere. */
 static void wrong_geometry_is_named(void **state)
 {
 	struct tce_geometry from = make_geometry(1, 12, 0, 8192), to = from;
@@ -275,7 +275,7 @@ static void wrong_geometry_is_named(void **state)
 	assert_non_null(strstr(err.message, "8191"));
 }
 
-/* Or an image inside a stream swallows what follows it. */
+/* If this fails, an image inside a stream swallows what follows it. */
 static void reader_stops_at_the_end(void **state)
 {
 	struct tce_geometry geometry = make_geometry(1, 12, 0, 4);
@@ -291,7 +291,7 @@ static void reader_stops_at_the_end(void **state)
 	free_memory(&memory);
 }
 
-/* Or a VMM's mistake writes a broken image instead of failing where it is made. */
+/* If this fails, a VMM's mistake writes a broken image instead of failing where it is made. */
 static void calls_out_of_order_are_refused(void **state)
 {
 	struct tce_geometry geometry = make_geometry(1, 12, 0, 100), read, bad;
@@ -347,7 +347,10 @@ static void calls_out_of_order_are_refused(void **state)
 	tce_destroy_reader(NULL);
 }
 
-/* Or entries past a table's end are written into the image, and refused only at the restore. */
+/*
+ * If this fails, entries past a table's end are written into the image, and refused only at the
+ * restore.
+ */
 static void writer_refuses_entries_past_the_end(void **state)
 {
 	struct tce_geometry geometry = make_geometry(0x42, 12, 0, 10);
@@ -368,7 +371,7 @@ static void writer_refuses_entries_past_the_end(void **state)
 	free_memory(&memory);
 }
 
-/* Or a view, a diff or an image takes a zero for a part of a run. */
+/* If this fails, a view, a diff or an image takes a zero for a part of a run. */
 static void runs_end_before_zeros(void **state)
 {
 	uint64_t words[64] = { 0 }, stride;
@@ -392,7 +395,10 @@ static void runs_end_before_zeros(void **state)
 	assert_int_equal(tce_measure_run(words, 64, &stride), 64);
 }
 
-/* Or a table is other than it was, at places that only some lengths of runs and gaps bring about. */
+/*
+ * If this fails, a table is other than it was, at places that only some lengths of runs and gaps
+ * bring about.
+ */
 static void runs_of_every_length_come_back(void **state)
 {
 	struct tce_geometry geometry = make_geometry(0x42, 12, 0, 4096);
@@ -439,7 +445,7 @@ static void runs_of_every_length_come_back(void **state)
 	}
 }
 
-/* Or a user sees "unknown status" instead of what went wrong. */
+/* If this fails, a user sees "unknown status" instead of what went wrong. */
 static void every_status_has_words(void **state)
 {
 	struct tce_error err = TCE_ERROR_INIT;
@@ -467,7 +473,10 @@ static void every_status_has_words(void **state)
 	assert_string_equal(line, "a.img");
 }
 
-/* Or saving an image anew, which puts runs as runs, gives other bytes than saving the table. */
+/*
+ * If this fails, saving an image anew, which puts runs as runs, gives other bytes than saving
+ * the table.
+ */
 static void runs_are_the_same_as_their_words(void **state)
 {
 	const uint64_t entries = 400000;

@@ -552,7 +552,7 @@ static void half_tables_pass(void **state)
 	free_maker(&m);
 }
 
-/* Or a guest that is migrated while it sets up a window arrives with another one. */
+/* If this fails, a guest that is migrated while it sets up a window arrives with another one. */
 static void unfinished_windows_pass(void **state)
 {
 	const uint32_t count = 1 << 20;
@@ -578,7 +578,10 @@ static void unfinished_windows_pass(void **state)
 	free(words);
 }
 
-/* Or a guest with a UUID, or one that shares its memory with its destination, is not understood. */
+/*
+ * If this fails, a guest with a UUID, or one that shares its memory with its destination, is not
+ * understood.
+ */
 static void every_part_of_the_configuration(void **state)
 {
 	static const uint8_t configuration[] = "QEVM\0\0\0\3\7\0\0\0\1p"

@@ -61,7 +61,10 @@ static int load(struct tce_table *table, struct memory *memory, struct tce_loade
 	return ret;
 }
 
-/* Or a table that held something before keeps entries that the saved one did not have. */
+/*
+ * If this fails, a table that held something before keeps entries that the saved one did not
+ * have.
+ */
 static void save_and_load_every_content(void **state)
 {
 	const uint64_t entries = 100003;
@@ -108,7 +111,10 @@ static uint64_t pages_of(int fd)
 	return (uint64_t)st.st_blocks * 512 / 4096;
 }
 
-/* Or saving the table of a large, mostly empty window takes as much memory as a full one. */
+/*
+ * If this fails, saving the table of a large, mostly empty window takes as much memory as a full
+ * one.
+ */
 static void sparse_table_of_64_mi_entries(void **state)
 {
 	const uint64_t entries = 1 << 26;
@@ -148,7 +154,7 @@ static void sparse_table_of_64_mi_entries(void **state)
 	close(to_fd);
 }
 
-/* Or an index one too far writes into the next table, or off the end of a buffer. */
+/* If this fails, an index one too far writes into the next table, or off the end of a buffer. */
 static void ranges_are_checked(void **state)
 {
 	struct tce_table *table = open_memfd(100);
@@ -171,7 +177,7 @@ static void ranges_are_checked(void **state)
 	tce_close_table(table);
 }
 
-/* Or what a user says by hand overrides what the kernel knows better. */
+/* If this fails, what a user says by hand overrides what the kernel knows better. */
 static void declared_geometry_must_agree(void **state)
 {
 	struct tce_geometry by_hand = make_geometry(5, 12, 0, 100);
@@ -194,7 +200,7 @@ static void declared_geometry_must_agree(void **state)
 	tce_close_table(table);
 }
 
-/* Or a wrong fd is read or overwritten as if it were a table. */
+/* If this fails, a wrong fd is read or overwritten as if it were a table. */
 static void what_is_no_table(void **state)
 {
 	struct tce_table_stats stats;
@@ -218,7 +224,7 @@ static void what_is_no_table(void **state)
 	tce_close_table(NULL);
 }
 
-/* Or a table file that cannot grow or shrinks meanwhile is taken for restored. */
+/* If this fails, a table file that cannot grow or shrinks meanwhile is taken for restored. */
 static void failing_files_are_reported(void **state)
 {
 	struct tce_table *table;
@@ -294,7 +300,7 @@ static int write_text(const char *path, const char *text, bool commit)
 	return ret;
 }
 
-/* Or a dump that fails takes the last good image with it. */
+/* If this fails, a dump that fails takes the last good image with it. */
 static void old_file_stays_until_the_commit(void **state)
 {
 	char path[256], link[256], folder[256];
