@@ -98,7 +98,7 @@ apt_with() {
 }
 
 # kernel_source TARBALL VERSION: the kernel's sources as a git tree with a tag "base", unpacked
-# once for everybody. Prints its path; who wants something else than the lab's kernels to be
+# once for everybody. Prints its path. Whoever wants something else than the lab's kernels to be
 # checked out makes a work tree of its own.
 kernel_source() {
 	local src=$CACHE/linux-$2

@@ -564,7 +564,7 @@ static void test_dirty_log(void)
 	table_close(t);
 }
 
-/* If this fails, who saves a table from outside, by the log, misses what the VMM stores. */
+/* If this fails, saving a table from outside, by its log, loses what the VMM stores. */
 static void test_mapped_log(void)
 {
 	u64 n = 65536, page = 1UL << (page_entries >> KVM_SPAPR_TCE_DIRTY_SHIFT), bitmap[2];
