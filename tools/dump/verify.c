@@ -6,8 +6,7 @@
 
 #include "dump/dump.h"
 
-int view_verify(struct source *source, const struct choice *choice, bool *no,
-		struct tce_error *err)
+int view_verify(struct source *source, const struct choice *choice, bool *no, struct tce_error *err)
 {
 	struct totals totals, sum = { 0 };
 	struct tce_geometry geometry;
@@ -27,7 +26,8 @@ int view_verify(struct source *source, const struct choice *choice, bool *no,
 		printf("{\n\t\"source\": ");
 		print_json_string(stdout, source->name);
 		printf(",\n\t\"whole\": true,\n\t\"tables\": %d,\n\t\"used\": %" PRIu64
-		       ",\n\t\"runs\": %" PRIu64 "\n}\n", tables, sum.used, sum.runs);
+		       ",\n\t\"runs\": %" PRIu64 "\n}\n",
+		       tables, sum.used, sum.runs);
 		return tables;
 	}
 	print_result("%s: whole: %d table%s, %" PRIu64 " entries used, in %" PRIu64 " run%s",

@@ -20,9 +20,9 @@ struct criu_source {
 	struct source base;
 	struct table_file *files;
 	size_t count;
-	size_t next;		/* file that comes after the open one */
+	size_t next; /* file that comes after the open one */
 	bool again;
-	struct source *image;	/* of files[next - 1] */
+	struct source *image; /* of files[next - 1] */
 };
 
 static bool parse_name(const char *name, uint64_t *vm, uint64_t *liobn)
@@ -125,7 +125,8 @@ static int criu_next_table(struct source *source, struct tce_geometry *geometry,
 	file = &criu->files[criu->next - 1];
 	if (ret > 0 && geometry->liobn != file->liobn) {
 		ret = tce_set_error(err, TCE_ERR_GEOMETRY, 0,
-				    "the image is of LIOBN 0x%" PRIx64 ", and its name says another one",
+				    "the image is of LIOBN 0x%" PRIx64
+				    ", and its name says another one",
 				    geometry->liobn);
 		name_error(err, file->path);
 	}
@@ -137,8 +138,7 @@ static int criu_next_table(struct source *source, struct tce_geometry *geometry,
 	return ret;
 }
 
-static int criu_next_extent(struct source *source, struct tce_extent *extent,
-			    struct tce_error *err)
+static int criu_next_extent(struct source *source, struct tce_extent *extent, struct tce_error *err)
 {
 	struct criu_source *criu = (struct criu_source *)source;
 
@@ -174,8 +174,7 @@ static const struct source_ops criu_ops = {
 	.close = criu_close,
 };
 
-int open_criu_source(struct source **source, const char *folder, bool again,
-		     struct tce_error *err)
+int open_criu_source(struct source **source, const char *folder, bool again, struct tce_error *err)
 {
 	struct criu_source *criu = calloc(1, sizeof(*criu));
 	int ret;

@@ -28,8 +28,7 @@ struct source;
 struct source_ops {
 	int (*next_table)(struct source *source, struct tce_geometry *geometry,
 			  struct tce_error *err);
-	int (*next_extent)(struct source *source, struct tce_extent *extent,
-			   struct tce_error *err);
+	int (*next_extent)(struct source *source, struct tce_extent *extent, struct tce_error *err);
 	int (*read_stats)(struct source *source, struct tce_table_stats *stats,
 			  struct tce_error *err);
 	int (*rewind)(struct source *source, struct tce_error *err);
@@ -90,7 +89,6 @@ int open_stream_source(struct source **source, struct input *input, bool again,
 		       struct tce_error *err);
 
 /* criu.c: a CRIU image folder; its tables are TCE images. */
-int open_criu_source(struct source **source, const char *folder, bool again,
-		     struct tce_error *err);
+int open_criu_source(struct source **source, const char *folder, bool again, struct tce_error *err);
 
 #endif /* TCE_TOOLS_SOURCE_H */

@@ -5,33 +5,17 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cli.h"
-#include "stream/stream.h"
+#include "stream/address.h"
+#include "stream/proxy.h"
 
 /* What the kernel allows without privilege; fewer changes of process for the same bytes. */
-#define PIPE_SIZE	(1 << 20)
-
-/**
- * struct job - the command line, and what the hooks need
- * @pack: pack, not unpack.
- * @export_folder: where to put images, or NULL.
- * @stats: say what went through.
- * @imports: tables that are replaced.
- * @tables: tables kept for @export_folder.
- * @keep: hooks that keep them.
- */
-struct job {
-	bool pack;
-	const char *export_folder;
-	bool stats;
-	struct imports imports;
-	struct stream_tables tables;
-	struct tce_stream_hooks keep;
-};
+#define PIPE_SIZE (1 << 20)
 
 static int begin_table(void *ctx, const struct tce_stream_table *table, struct tce_error *err)
 {
@@ -64,7 +48,7 @@ static int end_table(void *ctx, const struct tce_stream_table *table, struct tce
 
 	if (job->imports.current)
 		ret = end_import(&job->imports, table, err);
-	if (!ret && job->stats)
+	if (!ret && job->stats && !job->json)
 		print_table_stats(table);
 	if (!ret && job->keep.end_table)
 		ret = job->keep.end_table(job->keep.ctx, table, err);
@@ -77,9 +61,17 @@ static int end_stream(void *ctx, const struct tce_stream_stats *stats, struct tc
 	int ret;
 
 	if (job->imports.count && (!stats->understood || stats->verdict == TCE_STREAM_DISAGREES))
-		return tce_set_error(err, TCE_ERR_STREAM, 0,
-				     "the stream is not understood well enough to import tables%s%s",
-				     stats->understood ? "" : ": ", stats->stopped_why);
+		return tce_set_error(
+			err, TCE_ERR_STREAM, 0,
+			"the stream is not understood well enough to import tables%s%s",
+			stats->understood ? "" : ": ", stats->stopped_why);
+	if (job->require && !stats->understood) {
+		tce_set_error(err, TCE_ERR_STREAM, 0, "cannot be packed from here on: %s",
+			      stats->stopped_why);
+		err->offset = stats->stopped_at;
+		err->fields |= TCE_ERROR_OFFSET;
+		return TCE_ERR_STREAM;
+	}
 	ret = check_imports_used(&job->imports, err);
 	if (!ret && job->keep.end)
 		ret = job->keep.end(job->keep.ctx, stats, err);
@@ -96,7 +88,7 @@ static int add_import_option(void *values, const char *text)
 	return add_imports(&job->imports, text, &err) < 0 ? print_error(&err) : 0;
 }
 
-#define PLACE(member)	offsetof(struct job, member)
+#define PLACE(member) offsetof(struct job, member)
 
 static const struct cli_option option_table[] = {
 	{ CLI_TEXT, 0, "export", "DIR", .help = "write each table to an image DIR/LIOBN.tce",
@@ -104,15 +96,27 @@ static const struct cli_option option_table[] = {
 	{ CLI_CALL, 0, "import", "FILE",
 	  .help = "replace the tables that the image FILE has; may be repeated",
 	  .call = add_import_option },
+	{ CLI_FLAG, 0, "require", .help = "fail when the stream can't be packed to its end",
+	  .place = PLACE(require) },
 	{ CLI_FLAG, 0, "stats", .help = "say on stderr what went through", .place = PLACE(stats) },
+	{ CLI_FLAG, 0, "json", .help = "as JSON, in one line", .place = PLACE(json) },
+	{ CLI_GROUP, .name = "As a proxy between two QEMUs" },
+	{ CLI_TEXT, 0, "listen", "ADDR", .help = "take the connections of one migration",
+	  .place = PLACE(listen) },
+	{ CLI_TEXT, 0, "connect", "ADDR",
+	  .help = "hand them on; ADDR is unix:PATH, tcp:HOST:PORT, or fd:N",
+	  .place = PLACE(connect) },
 };
 
 static const struct cli cli = {
 	.name = "tce-stream",
-	.usage = (const char *const[]) {
-		"pack [OPTIONS] < QEMU's stream > packed stream",
-		"unpack [OPTIONS] < packed stream > QEMU's stream", NULL,
-	},
+	.usage =
+		(const char *const[]){
+			"pack [OPTIONS] < QEMU's stream > packed stream",
+			"unpack [OPTIONS] < packed stream > QEMU's stream",
+			"pack|unpack [OPTIONS] --listen ADDR --connect ADDR",
+			NULL,
+		},
 	.about = "Pack the TCE tables of a QEMU migration stream, or give the stream back.",
 	.options = option_table,
 	.count = ARRAY_SIZE(option_table),
@@ -120,39 +124,62 @@ static const struct cli cli = {
 		 "  -incoming \"exec:tce-stream unpack < vm.tcs\"\n",
 };
 
-static int copy_stream(struct job *job, struct tce_stream_stats *stats, struct tce_error *err)
+int copy_stream(struct job *job, const struct tce_source *source, const struct tce_sink *sink,
+		bool hooked, struct tce_stream_stats *stats, struct tce_error *err)
 {
 	struct tce_stream_hooks hooks = { begin_table, table_words, end_table, end_stream, job };
-	struct tce_source source = tce_fd_source(STDIN_FILENO);
-	struct tce_sink sink = tce_fd_sink(STDOUT_FILENO);
-	const bool look = job->export_folder || job->imports.count || job->stats;
-
 	/* To look is to parse, and entries are copied twice more: only when asked. */
+	const bool look = hooked && (job->export_folder || job->imports.count || job->stats ||
+				     (job->require && job->pack));
+
 	if (!job->export_folder && !job->imports.count)
 		hooks.words = NULL;
-	return job->pack ?
-	       tce_pack_stream(&source, &sink, look ? &hooks : NULL, stats, err) :
-	       tce_unpack_stream(&source, &sink, look ? &hooks : NULL, stats, err);
+	return job->pack ? tce_pack_stream(source, sink, look ? &hooks : NULL, stats, err) :
+			   tce_unpack_stream(source, sink, look ? &hooks : NULL, stats, err);
+}
+
+void report_stream(const struct job *job, const struct tce_stream_stats *stats)
+{
+	if (job->stats && job->json)
+		print_json_stats(stats);
+	else if (job->stats)
+		print_stream_stats(stats);
+	else if (job->pack && stats->stopped_why[0] && !job->require)
+		print_warning("not packed from byte %" PRIu64 " on: %s", stats->stopped_at,
+			      stats->stopped_why);
+}
+
+static int run_filter(struct job *job)
+{
+	const struct tce_source source = tce_fd_source(STDIN_FILENO);
+	const struct tce_sink sink = tce_fd_sink(STDOUT_FILENO);
+	struct tce_stream_stats stats = { 0 };
+	struct tce_error err = TCE_ERROR_INIT;
+	int ret;
+
+	/* Fails where the limit is lower or it is no pipe; then it is only slower. */
+	(void)fcntl(STDIN_FILENO, F_SETPIPE_SZ, PIPE_SIZE);
+	(void)fcntl(STDOUT_FILENO, F_SETPIPE_SZ, PIPE_SIZE);
+	ret = copy_stream(job, &source, &sink, true, &stats, &err);
+	report_stream(job, &stats);
+	if (!ret && close(STDOUT_FILENO))
+		ret = tce_set_error(&err, TCE_ERR_IO, errno, "cannot write the output");
+	return ret ? print_error(&err) : EXIT_DONE;
 }
 
 /* Return: an exit code. */
 static int run(struct job *job)
 {
-	struct tce_stream_stats stats = { 0 };
 	struct tce_error err = TCE_ERROR_INIT;
-	int ret = 0;
 
+	/* A dead peer is an error like others, with a message. */
+	signal(SIGPIPE, SIG_IGN);
 	if (job->export_folder) {
-		ret = open_stream_tables(&job->tables, &err);
+		if (open_stream_tables(&job->tables, &err) < 0)
+			return print_error(&err);
 		job->keep = stream_tables_hooks(&job->tables);
 	}
-	if (!ret)
-		ret = copy_stream(job, &stats, &err);
-	if (job->stats)
-		print_stream_stats(&stats);
-	if (!ret && close(STDOUT_FILENO))
-		ret = tce_set_error(&err, TCE_ERR_IO, errno, "cannot write the output");
-	return ret ? print_error(&err) : EXIT_DONE;
+	return job->listen ? run_proxy(job) : run_filter(job);
 }
 
 /* Return: CLI_GO, or an exit code. */
@@ -168,6 +195,17 @@ static int parse_options(struct job *job, int argc, char **argv)
 	    (strcmp(operands[0], "pack") && strcmp(operands[0], "unpack")))
 		return misuse("one of pack and unpack must be given");
 	job->pack = !strcmp(operands[0], "pack");
+	if (job->require && !job->pack)
+		return misuse("--require is for pack");
+	if (job->json && !job->stats)
+		return misuse("--json is for --stats");
+	if (!job->listen != !job->connect)
+		return misuse("--listen and --connect go together");
+	if (job->listen)
+		return check_address("--listen", job->listen) &&
+				       check_address("--connect", job->connect) ?
+			       CLI_GO :
+			       EXIT_MISUSE;
 	if (isatty(STDIN_FILENO) || isatty(STDOUT_FILENO))
 		return misuse("a stream cannot come from a terminal nor go to one");
 	return CLI_GO;
@@ -180,14 +218,8 @@ int main(int argc, char **argv)
 
 	begin_program(cli.name);
 	code = parse_options(&job, argc, argv);
-	if (code == CLI_GO) {
-		/* A dead peer is an error like others, with a message. */
-		signal(SIGPIPE, SIG_IGN);
-		/* Fails where the limit is lower or it is no pipe; then it is only slower. */
-		(void)fcntl(STDIN_FILENO, F_SETPIPE_SZ, PIPE_SIZE);
-		(void)fcntl(STDOUT_FILENO, F_SETPIPE_SZ, PIPE_SIZE);
+	if (code == CLI_GO)
 		code = run(&job);
-	}
 	close_imports(&job.imports);
 	close_stream_tables(&job.tables);
 	return code;

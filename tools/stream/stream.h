@@ -100,8 +100,56 @@ int check_imports_used(const struct imports *imports, struct tce_error *err);
  */
 void close_imports(struct imports *imports);
 
+/**
+ * struct job - the command line, and what the hooks need
+ * @pack: pack, not unpack.
+ * @export_folder: where to put images, or NULL.
+ * @stats: say what went through.
+ * @json: as JSON.
+ * @require: what can't be packed is an error.
+ * @listen: address to listen at, or NULL for standard input and output.
+ * @connect: address to connect to.
+ * @imports: tables that are replaced.
+ * @tables: tables kept for @export_folder.
+ * @keep: hooks that keep them.
+ */
+struct job {
+	bool pack;
+	const char *export_folder;
+	bool stats;
+	bool json;
+	bool require;
+	const char *listen;
+	const char *connect;
+	struct imports imports;
+	struct stream_tables tables;
+	struct tce_stream_hooks keep;
+};
+
+/**
+ * copy_stream() - pack or unpack a stream
+ * @job: the command line.
+ * @source: the stream.
+ * @sink: takes it.
+ * @hooked: export and import its tables, and say what they are.
+ * @stats: receives what went through, also on failure.
+ * @err: what failed.
+ *
+ * Return: 0, or a negative status.
+ */
+int copy_stream(struct job *job, const struct tce_source *source, const struct tce_sink *sink,
+		bool hooked, struct tce_stream_stats *stats, struct tce_error *err);
+
+/**
+ * report_stream() - say what went through, if that was asked for, and what was not packed
+ * @job: the command line.
+ * @stats: from copy_stream().
+ */
+void report_stream(const struct job *job, const struct tce_stream_stats *stats);
+
 /* stats.c: what --stats says of a table, and of the whole. */
 void print_table_stats(const struct tce_stream_table *table);
 void print_stream_stats(const struct tce_stream_stats *stats);
+void print_json_stats(const struct tce_stream_stats *stats);
 
 #endif /* TCE_TOOLS_STREAM_H */
