@@ -2,8 +2,8 @@
 /*
  * For tests/bench/stream: makes migration streams, and measures packing in memory.
  *
- *	stream-peer make KIND FILE	KIND ram: 1 GiB of pages; linear, random, guest: a table of 4 Mi
- *					entries; none: the same stream without entries
+ *	stream-peer make KIND FILE	KIND ram: 1 GiB of pages; linear, random, guest: a table
+ *					of 4 Mi entries; none: the same stream without entries
  *	stream-peer pack FILE		CPU seconds of packing the stream, of a memcpy of 32 MiB,
  *					and of one more, with the memory mapped already
  */

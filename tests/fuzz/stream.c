@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Fuzz target: the stream codec. QEMU's stream, whatever it is, is refused or packs to what unpacks to
- * the same bytes; a packed one is refused or unpacks.
+ * Fuzz target: the stream codec. QEMU's stream, whatever it is, is refused or packs to what unpacks
+ * to the same bytes; a packed one is refused or unpacks.
  *
  * As for images, the hash is always 0 here: no changed byte is stopped by it.
  */

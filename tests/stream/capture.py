@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Real streams of both QEMU versions: packed, they unpack to the same bytes; the tables found are those
-# that QEMU's own description tells of; other machines' streams pass untouched.
+# Real streams of both QEMU versions: packed, they unpack to the same bytes; the tables found are
+# those that QEMU's own description tells of; other machines' streams pass untouched.
 # usage: capture.py TCE-STREAM [FOLDER to keep the streams in]
 import hashlib
 import json
@@ -92,7 +92,7 @@ def check_stream(path, tables_expected, kind="whole"):
 
 
 def until_xbzrle(source):
-    """Differences are sent for pages that are sent again: hold the end back until there were some."""
+    """Pages that are sent again come as differences: hold the end back until there were some."""
     source.wait_for("xbzrle pages", lambda: source.ask("query-migrate").get(
         "xbzrle-cache", {}).get("pages"))
     source.ask("migrate-set-parameters", **{"max-bandwidth": 1 << 40, "downtime-limit": 10000})

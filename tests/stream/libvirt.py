@@ -52,7 +52,7 @@ DOMAIN = """<domain type='qemu'>
 
 
 class Libvirt:
-    """virsh with the driver in it. Its QEMU is a VM of the stream tests as far as the console goes."""
+    """virsh with the driver in it. Its QEMU has the console of a VM of the stream tests."""
 
     wait_for = vm.Vm.wait_for
     rounds = vm.Vm.rounds
@@ -70,7 +70,8 @@ class Libvirt:
         self.virsh = subprocess.Popen(
             ["setpriv", "--reuid=%d" % NOBODY, "--regid=%d" % NOBODY, "--clear-groups",
              "virsh", "-c", "qemu:///embed?root=" + self.path("libvirt")],
-            cwd=self.folder, env={**os.environ, "HOME": self.folder}, text=True, stdin=subprocess.PIPE,
+            cwd=self.folder, env={**os.environ, "HOME": self.folder}, text=True,
+            stdin=subprocess.PIPE,
             stdout=open(self.path("virsh.log"), "a"), stderr=subprocess.STDOUT)
         machines.vms.append(self)
 
@@ -134,7 +135,8 @@ def save_packed(machines, plain, saved, packing):
     libvirt.finish("save tce " + saved)
     with open(saved, "rb") as f:
         head = f.read(32)
-    if head[:12] != b"LibvirtQemud" or int.from_bytes(head[28:], sys.byteorder) != PACKINGS[packing]:
+    compression = int.from_bytes(head[28:], sys.byteorder)
+    if head[:12] != b"LibvirtQemud" or compression != PACKINGS[packing]:
         return "not a save file packed with %s\n%s" % (packing, libvirt.log())
     code, text = dump("--diff", plain, saved)
     return None if not code and "no difference in " in text else text
@@ -142,7 +144,9 @@ def save_packed(machines, plain, saved, packing):
 
 def refused(machines, plain, saved):
     why = save_packed(machines, plain, saved, "xz")
-    return None if why and "compression (3) is neither gzip nor zstd" in why else "it says: %s" % why
+    if why and "compression (3) is neither gzip nor zstd" in why:
+        return None
+    return "it says: %s" % why
 
 
 def goes_on(machines, saved):

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Live migrations between unmodified QEMUs through tce-stream: a Linux guest that writes its disks
-# and reads them back goes from QEMU 7.2 to 7.2 to 10 to 10; then migrations that must fail, after each
-# of which the source guest goes on.
+# and reads them back goes from QEMU 7.2 to 7.2 to 10 to 10; then migrations that must fail, after
+# each of which the source guest goes on.
 # usage: live.py TCE-STREAM
 import os
 import shlex
@@ -122,7 +122,8 @@ def killed(machines, source, version, args, which):
             "    b = os.read(0, 65536)\n"
             "    if not b: break\n"
             "    os.write(1, b); time.sleep(0.02)'" % sys.executable)
-    source.begin_migration("exec:(echo $$ > %s.shell; exec sh -c 'echo $$ > %s; exec \"$0\" pack' %s)"
+    source.begin_migration("exec:(echo $$ > %s.shell;"
+                           " exec sh -c 'echo $$ > %s; exec \"$0\" pack' %s)"
                            " | %s > %s" % (pids["pack"], pids["pack"], TOOL, slow, pipe))
     target.wait_for("RAM on its way", lambda: target.ask("query-migrate").get(
         "status") == "active", 60)

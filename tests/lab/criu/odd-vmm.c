@@ -4,12 +4,12 @@
  *
  *	odd-vmm DIR WHAT...
  *
- * The guest makes hcalls, and on a radix host MMIO loads, one after the other. Each gets an answer that
- * depends on its number; the guest adds the answers up and hands the sum over with the next
+ * The guest makes hcalls, and on a radix host MMIO loads, one after the other. Each gets an answer
+ * that depends on its number; the guest adds the answers up and hands the sum over with the next
  * hcall, so a lost, doubled or made-up answer is found at once. DIR/count is how many there were,
- * DIR/failed says what went wrong. The VMM holds where DIR/hold tells it to: "before" it
- * answers an exit or "after", "before 3" for part 3 of the vector accesses, until the file says
- * something else or is gone; DIR/held is there meanwhile and says where.
+ * DIR/failed says what went wrong. The VMM holds where DIR/hold tells it to: "before" it answers an
+ * exit or "after", "before 3" for part 3 of the vector accesses, until the file says something else
+ * or is gone; DIR/held is there meanwhile and says where.
  *
  * WHAT: order (the fds are in the wrong order, far apart), dup (every fd twice), child (a process
  * that inherited all fds and mappings), events (ioeventfds, a coalesced zone, a signal mask,
@@ -20,9 +20,9 @@
  * second irqfd), log (the memory slot's dirty log is on: every page that the guest has written to
  * must be in it), orphans (irqfds whose controller is closed), vfio (a VFIO device in KVM),
  * container (a VFIO container), userfault (a userfaultfd), nested (the guest may have guests),
- * vector (between two hcalls the guest also stores vectors to MMIO and loads them, which KVM does in
- * parts), tm (the vCPU is in a suspended transaction; it does not run, for the emulator ends every
- * transaction at its begin).
+ * vector (between two hcalls the guest also stores vectors to MMIO and loads them, which KVM does
+ * in parts), tm (the vCPU is in a suspended transaction; it does not run, for the emulator ends
+ * every transaction at its begin).
  */
 #include <errno.h>
 #include <fcntl.h>

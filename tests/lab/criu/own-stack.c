@@ -20,9 +20,9 @@
 #include <unistd.h>
 
 /*
- * uint64_t leaf(uint64_t loops): fills its 288 bytes of red zone and the word for LR in its caller's
- * frame, waits, and looks at them. The answer is 0 or, counted from the stack pointer, the offset
- * of the first word that is another one. LR is another address all the while, as after scv.
+ * uint64_t leaf(uint64_t loops): fills its 288 bytes of red zone and the word for LR in its
+ * caller's frame, waits, and looks at them. The answer is 0 or, counted from the stack pointer, the
+ * offset of the first word that is another one. LR is another address all the while, as after scv.
  */
 uint64_t leaf(uint64_t loops);
 asm(".pushsection .text\n"
