@@ -30,7 +30,8 @@ struct kvm_vcpu_events {
 	__u8 reserved1[5];
 	__u64 mmio_paddr;
 	__u64 mmio_vaddr;
-	__u64 reserved2[4];
+	__u64 mmio_nested_gpr;
+	__u64 reserved2[3];
 };
 #endif
 

@@ -22,8 +22,10 @@
 #define KVM_SPAPR_TCE_FD_FILE		(1 << 0)
 /* The ioctls below. */
 #define KVM_SPAPR_TCE_FD_DIRTY_LOG	(1 << 1)
-/* Attaching an IOMMU group maps the entries that the table already has. */
+/* Attaching an IOMMU group maps the entries that the table already has, as far as it can. */
 #define KVM_SPAPR_TCE_FD_REPLAY		(1 << 2)
+/* KVM_ENABLE_CAP on a VM with this in args[0]: attaching fails if one of them can't be mapped. */
+#define KVM_SPAPR_TCE_FD_REPLAY_STRICT	(1 << 3)
 #endif
 
 #ifndef KVM_SPAPR_TCE_START_DIRTY_LOG
@@ -48,7 +50,7 @@ struct kvm_spapr_tce_dirty_log {
 	__u32 pad;
 };
 
-/* On the table fd. Stores through mmap are not logged. */
+/* On the table fd. Stores through mmap are logged by host pages. */
 #define KVM_SPAPR_TCE_START_DIRTY_LOG	_IO(KVMIO, 0xf0)
 #define KVM_SPAPR_TCE_GET_DIRTY_LOG	_IOW(KVMIO, 0xf1, struct kvm_spapr_tce_dirty_log)
 #define KVM_SPAPR_TCE_STOP_DIRTY_LOG	_IO(KVMIO, 0xf2)
