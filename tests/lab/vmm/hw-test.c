@@ -15,14 +15,12 @@
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
+#include <linux/mman.h>
 
 #include "check.h"
-#include "vm.h"
+#include "hw-test.h"
+#include "tce-kvm.h"
 
-#define LIOBN		0x80000000UL
-#define WINDOW		(64UL << 20)		/* bytes of bus that the device sees, from 0 on */
-#define PART_GPA	0x10000000UL		/* slot 1: 16 MiB, only half of which VFIO knows */
-#define PART_SIZE	(16UL << 20)
 #define POISON		0xdeadbeef0000f00cUL
 
 #define BUFFER		0x40000UL		/* the device's own 4 KiB */
@@ -37,11 +35,11 @@
 #define EDU_START	1
 #define EDU_TO_RAM	2
 
-static struct vm *vm;
+struct vm *vm;
 static int container, group, device;
 static volatile void *bar;
 
-static void need(bool good, const char *what)
+void need(bool good, const char *what)
 {
 	if (!good)
 		die("%s: %s", what, strerror(errno));
@@ -105,7 +103,7 @@ static u64 pattern = 0x1000000;
  * What is at `gpa` gets into the device through bus address `ioba`. `out` is a good bus address of
  * `out_gpa`.
  */
-static bool reads_through(u64 ioba, u64 gpa, u64 out, u64 out_gpa)
+bool reads_through(u64 ioba, u64 gpa, u64 out, u64 out_gpa)
 {
 	u64 old = pattern += 0x10000, new = pattern += 0x10000;
 
@@ -119,7 +117,7 @@ static bool reads_through(u64 ioba, u64 gpa, u64 out, u64 out_gpa)
 }
 
 /* What the device holds gets to `gpa` through bus address `ioba`. */
-static bool writes_through(u64 ioba, u64 gpa, u64 out, u64 out_gpa)
+bool writes_through(u64 ioba, u64 gpa, u64 out, u64 out_gpa)
 {
 	u64 new = pattern += 0x10000, old = pattern += 0x10000;
 
@@ -179,7 +177,7 @@ static void open_device(void)
 	check((id & 0xff) == 0xed, "the device answers", "%#x", id);
 }
 
-static void register_memory(void *mem, u64 size)
+void register_memory(void *mem, u64 size)
 {
 	struct vfio_iommu_spapr_register_memory reg = {
 		.argsz = sizeof(reg), .vaddr = (u64)mem, .size = size,
@@ -189,8 +187,16 @@ static void register_memory(void *mem, u64 size)
 	     "VFIO_IOMMU_SPAPR_REGISTER_MEMORY");
 }
 
-/* Replace the default window by one of this page size at bus address 0. */
-static void create_window(__u32 page_shift)
+bool unregister_memory(void *mem, u64 size)
+{
+	struct vfio_iommu_spapr_register_memory reg = {
+		.argsz = sizeof(reg), .vaddr = (u64)mem, .size = size,
+	};
+
+	return !ioctl(container, VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY, &reg);
+}
+
+void create_window(__u32 page_shift)
 {
 	struct vfio_iommu_spapr_tce_remove old = { .argsz = sizeof(old) };
 	struct vfio_iommu_spapr_tce_create window = {
@@ -207,7 +213,7 @@ static void create_window(__u32 page_shift)
 		die("the window is at %#llx", (unsigned long long)window.start_addr);
 }
 
-static struct table *create_table(u64 page_shift)
+struct table *create_table(u64 page_shift)
 {
 	int err = table_create(vm, LIOBN, page_shift, 0, WINDOW >> page_shift);
 
@@ -225,26 +231,39 @@ static int vfio_attr(int kvm_vfio, u64 attr, void *arg)
 	return ioctl(kvm_vfio, KVM_SET_DEVICE_ATTR, &set);
 }
 
-/* Tell KVM that the device's hardware tables follow this table. Returns KVM's VFIO device. */
-static int attach(const struct table *t)
+/* Tell KVM that the device's hardware tables follow this table. */
+int try_attach(const struct table *t)
 {
 	struct kvm_create_device create = { .type = KVM_DEV_TYPE_VFIO };
 	struct kvm_vfio_spapr_tce attach = { .groupfd = group, .tablefd = t->fd };
 
 	need(!ioctl(vm->fd, KVM_CREATE_DEVICE, &create), "KVM_CREATE_DEVICE(VFIO)");
 	need(!vfio_attr((int)create.fd, KVM_DEV_VFIO_GROUP_ADD, &group), "KVM_DEV_VFIO_GROUP_ADD");
-	need(!vfio_attr((int)create.fd, KVM_DEV_VFIO_GROUP_SET_SPAPR_TCE, &attach),
-	     "KVM_DEV_VFIO_GROUP_SET_SPAPR_TCE");
+	if (vfio_attr((int)create.fd, KVM_DEV_VFIO_GROUP_SET_SPAPR_TCE, &attach)) {
+		int err = errno;
+
+		detach((int)create.fd);
+		errno = err;
+		return -1;
+	}
 	return (int)create.fd;
 }
 
-static void detach(int kvm_vfio)
+int attach(const struct table *t)
+{
+	int fd = try_attach(t);
+
+	need(fd >= 0, "KVM_DEV_VFIO_GROUP_SET_SPAPR_TCE");
+	return fd;
+}
+
+void detach(int kvm_vfio)
 {
 	need(!vfio_attr(kvm_vfio, KVM_DEV_VFIO_GROUP_DEL, &group), "KVM_DEV_VFIO_GROUP_DEL");
 	close(kvm_vfio);
 }
 
-static long hcall(u64 nr, const struct table *t, u64 index, u64 tce, u64 count)
+long hcall(u64 nr, const struct table *t, u64 index, u64 tce, u64 count)
 {
 	struct guest_op op = { .in = { nr, t->liobn, index << t->page_shift, tce, count } };
 
@@ -253,31 +272,38 @@ static long hcall(u64 nr, const struct table *t, u64 index, u64 tce, u64 count)
 	return (long)op.out[0];
 }
 
-static long put(const struct table *t, u64 index, u64 tce)
+long put(const struct table *t, u64 index, u64 tce)
 {
 	return pwrite(t->fd, &tce, 8, (off_t)(index * 8));
 }
 
-static u64 at(const struct table *t, u64 index)
+u64 at(const struct table *t, u64 index)
 {
 	u64 tce = 0x5a5a5a5a5a5a5a58UL;
 
 	return pread(t->fd, &tce, 8, (off_t)(index * 8)) == 8 ? tce : 0x5a5a5a5a5a5a5a5cUL;
 }
 
-static long hw_tables(const struct table *t)
+long table_info(const struct table *t, const char *name)
 {
 	char path[64], line[128];
+	size_t len = strlen(name);
 	long n = -1;
 	FILE *f;
 
 	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", t->fd);
 	f = fopen(path, "re");
 	while (f && fgets(line, sizeof(line), f))
-		sscanf(line, "tce-hw-tables: %ld", &n);
+		if (!strncmp(line, name, len) && line[len] == ':')
+			n = strtol(line + len + 1, NULL, 10);
 	if (f)
 		fclose(f);
 	return n;
+}
+
+static long hw_tables(const struct table *t)
+{
+	return table_info(t, "tce-hw-tables");
 }
 
 /*
@@ -414,32 +440,137 @@ static void test_half_mapped(void)
 	check(true, "close: a table that is attached", " ");
 }
 
-/* A group whose table has an entry that the hardware can't map is not attached. */
-static void test_bad_replay(void)
+static void enable_strict_replay(u64 flags, u64 more, int want, const char *name)
+{
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_SPAPR_TCE_FD, .args = { flags, more } };
+
+	if (want)
+		fails(ioctl(vm->fd, KVM_ENABLE_CAP, &cap), want, name);
+	else
+		gives(ioctl(vm->fd, KVM_ENABLE_CAP, &cap), 0, name);
+}
+
+/* Words that no hardware table can map, as a guest can have them put there by its VMM */
+static u64 fill_badly(const struct table *t)
+{
+	const u64 bad[] = {
+		0x1000000 | 4 | 3,		/* not an address of an I/O page */
+		0x1800000 | 3,			/* a host page, but no I/O page */
+		PART_GPA | 3,			/* VFIO does not know all of it */
+	};
+	u64 *map = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, t->fd, 0);
+
+	need(map != MAP_FAILED, "mmap of the table");
+	map[0] = bad[0];
+	map[2] = bad[1];
+	map[3] = bad[2];
+	munmap(map, 4096);
+	return 3;
+}
+
+/*
+ * What is in the table when a group is attached is mapped as far as it can be, whatever it is.
+ * Who wants to know for sure can ask for it.
+ */
+static void test_replay(void)
 {
 	struct table *t = create_table(24);
-	struct kvm_create_device create = { .type = KVM_DEV_TYPE_VFIO };
-	struct kvm_vfio_spapr_tce attach_args = { .groupfd = group, .tablefd = t->fd };
 	const u64 home = 0x1800000, home_io = 1 << 24;
+	long bad;
+	int fd;
 
 	put(t, 1, 0x1000000 | 3);
-	put(t, 2, PART_GPA | 3);
-	need(!ioctl(vm->fd, KVM_CREATE_DEVICE, &create), "KVM_CREATE_DEVICE(VFIO)");
-	need(!vfio_attr((int)create.fd, KVM_DEV_VFIO_GROUP_ADD, &group), "KVM_DEV_VFIO_GROUP_ADD");
-	check(vfio_attr((int)create.fd, KVM_DEV_VFIO_GROUP_SET_SPAPR_TCE, &attach_args) < 0,
-	      "replay: an entry that can't be mapped refuses the group", "attached");
-	check(hw_tables(t) == 0, "replay: ... nothing is attached then", "%ld", hw_tables(t));
-	put(t, 2, 0);
-	gives(vfio_attr((int)create.fd, KVM_DEV_VFIO_GROUP_SET_SPAPR_TCE, &attach_args), 0,
-	      "replay: without it, it is attached");
+	bad = (long)fill_badly(t);
+	fd = try_attach(t);
+	check(fd >= 0, "replay: entries that can't be mapped don't refuse the group", "%s",
+	      strerror(errno));
+	check(hw_tables(t) == 1 && table_info(t, "tce-replay-skipped") == bad,
+	      "replay: ... and are counted", "%ld tables, %ld skipped", hw_tables(t),
+	      table_info(t, "tce-replay-skipped"));
+	check(at(t, 0) == (0x1000000 | 4 | 3), "replay: ... and are still in the table", "%#lx",
+	      at(t, 0));
 	check(reads_through(home_io + 0x800000, home, home_io + 0x800000, home),
-	      "replay: ... and the others move data", "no data came");
-	detach((int)create.fd);
+	      "replay: the others move data", "no data came");
+	check(!reads_through(0x800000, home, home_io + 0x800000, home) &&
+	      !reads_through(3 << 24, PART_GPA, home_io + 0x800000, home),
+	      "replay: what is left out maps nothing", "data came");
+	detach(fd);
+
+	enable_strict_replay(1, 0, EINVAL, "strict replay: another flag is EINVAL");
+	enable_strict_replay(KVM_SPAPR_TCE_FD_REPLAY_STRICT, 1, EINVAL,
+			     "strict replay: another argument is EINVAL");
+	enable_strict_replay(KVM_SPAPR_TCE_FD_REPLAY_STRICT, 0, 0, "strict replay: enabled");
+	fails(try_attach(t), EFAULT, "strict replay: an entry that can't be mapped refuses the group");
+	check(hw_tables(t) == 0, "strict replay: ... nothing is attached then", "%ld", hw_tables(t));
+	check(unregister_memory(vm->slot[0].mem, vm->mem_size),
+	      "strict replay: ... and nothing is mapped", "%s", strerror(errno));
+	register_memory(vm->slot[0].mem, vm->mem_size);
+	put(t, 0, 0);
+	put(t, 2, 0);
+	put(t, 3, 0);
+	fd = try_attach(t);
+	check(fd >= 0 && table_info(t, "tce-replay-skipped") == 0,
+	      "strict replay: without them, it is attached", "%s", strerror(errno));
+	check(reads_through(home_io + 0x800000, home, home_io + 0x800000, home),
+	      "strict replay: ... and the others move data", "no data came");
+	detach(fd);
+	enable_strict_replay(0, 0, 0, "strict replay: disabled");
 	table_close(t);
 }
 
-int main(void)
+/*
+ * A 2^24-byte page of memory slot 2, of `size` bytes from `mem` on, which the hardware can't or
+ * may not map, though all that is behind it is registered
+ */
+static void never_maps(void *mem, u64 size, __u32 hw_shift, const char *what)
 {
+	struct kvm_userspace_memory_region region = {
+		.slot = 2, .guest_phys_addr = 0x20000000, .memory_size = size,
+		.userspace_addr = (u64)mem,
+	};
+	const u64 tce = region.guest_phys_addr | 3;
+	struct table *t;
+	char name[128];
+	int fd;
+
+	need(!ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &region), "memory slot 2");
+	create_window(hw_shift);
+	t = create_table(24);
+	need(put(t, 1, tce) == 8, "an entry for slot 2");
+	fd = try_attach(t);
+	snprintf(name, sizeof(name), "%s: is left out when the group is attached", what);
+	check(fd >= 0 && table_info(t, "tce-replay-skipped") == 1, name, "%s, %ld skipped",
+	      strerror(errno), table_info(t, "tce-replay-skipped"));
+	snprintf(name, sizeof(name), "%s: write is EINVAL", what);
+	fails(pwrite(t->fd, &tce, 8, 16), EINVAL, name);
+	snprintf(name, sizeof(name), "%s: H_PUT_TCE is refused", what);
+	gives(hcall(H_PUT_TCE, t, 2, tce, 0), H_PARAMETER, name);
+	detach(fd);
+	table_close(t);
+	region.memory_size = 0;
+	need(!ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &region), "memory slot 2");
+}
+
+/* Slots that are not as the hardware's pages are, in memory with pages that are large enough */
+static void test_odd_slots(void)
+{
+	const u64 huge = 16UL << 20, odd = 65536;
+	char *mem = mmap(NULL, 2 * huge, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | 24 << MAP_HUGE_SHIFT, -1, 0);
+
+	need(mem != MAP_FAILED, "mmap of huge pages");
+	memset(mem, 0, 2 * huge);
+	register_memory(mem, 2 * huge);
+	never_maps(mem + odd, huge, 24, "a slot between the hardware's pages");
+	never_maps(mem, huge - odd, 12, "an I/O page across a slot's end");
+	check(unregister_memory(mem, 2 * huge), "odd slots: nothing of them is mapped", "%s",
+	      strerror(errno));
+	munmap(mem, 2 * huge);
+}
+
+int main(int argc, char **argv)
+{
+	u64 seed = argc > 1 ? strtoul(argv[1], NULL, 0) : 1;
 	struct vm_options opt = { .mem_size = 64UL << 20, .nvcpus = 1 };
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -454,7 +585,9 @@ int main(void)
 	create_window(16);
 	test_half_mapped();
 	create_window(12);
-	test_bad_replay();
+	test_replay();
+	test_odd_slots();
+	test_random(seed);
 	vm_destroy(vm);
 	return check_failures ? 1 : 0;
 }

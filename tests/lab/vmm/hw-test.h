@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the parts of tce-hw-test share: the device, its window, and the guest's table for it. */
+#ifndef TCE_VMM_HW_TEST_H
+#define TCE_VMM_HW_TEST_H
+
+#include "vm.h"
+
+#define LIOBN		0x80000000UL
+#define WINDOW		(64UL << 20)		/* bytes of bus that the device sees, from 0 on */
+#define PART_GPA	0x10000000UL		/* slot 1: 16 MiB, only half of which VFIO knows */
+#define PART_SIZE	(16UL << 20)
+#define PERM_BITS	3UL
+
+extern struct vm *vm;
+
+void need(bool good, const char *what);
+/* What is at `gpa` gets into the device through bus address `ioba`; see hw-test.c. */
+bool reads_through(u64 ioba, u64 gpa, u64 out, u64 out_gpa);
+bool writes_through(u64 ioba, u64 gpa, u64 out, u64 out_gpa);
+void register_memory(void *mem, u64 size);
+/* False while something of it is mapped for the device */
+bool unregister_memory(void *mem, u64 size);
+/* Replace the window by one of this page size at bus address 0. */
+void create_window(__u32 page_shift);
+struct table *create_table(u64 page_shift);
+/* KVM's VFIO device, with the group attached to the table; -1, errno set, if that fails */
+int try_attach(const struct table *t);
+int attach(const struct table *t);
+void detach(int kvm_vfio);
+long hcall(u64 nr, const struct table *t, u64 index, u64 tce, u64 count);
+long put(const struct table *t, u64 index, u64 tce);
+u64 at(const struct table *t, u64 index);
+/* The number in a line of the table's fdinfo, -1 without such a line */
+long table_info(const struct table *t, const char *name);
+
+/* hw-random.c: every writer, any word, I/O pages of any size against the hardware's */
+void test_random(u64 seed);
+
+#endif
