@@ -8,21 +8,26 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
-#include "check.h"
 #include "tce-kvm.h"
+
+#include "check.h"
+#include "kvm-abi.h"
 #include "vm.h"
 
 #define MAPPED(gpa)	((u64)(gpa) | 3)
 #define POISON		0xdeadbeef0000f00cUL	/* no permission bits */
 #define OUTSIDE		(1UL << 40)		/* an address that no memory slot has */
+#define COMPLETE_MMIO_LOAD	1		/* KVM_PPC_COMPLETE_MMIO_LOAD */
 
 static struct vm *vm;
 static u64 page_entries;	/* entries in a host page */
@@ -596,9 +601,145 @@ static void test_mapped_log(void)
 	      bitmap[0], bitmap[1]);
 	check(shared[5] == 0 && private[5] == POISON, "mapped log: it stays there", "%#lx",
 	      private[5]);
+	for (u64 i = 0; i < n; i++)
+		(void)shared[i];
+	dirty_ioctl(t, 0, n, bitmap, 0);
+	check(!bitmap[0] && !bitmap[1], "mapped log: a load is not", "%#lx %#lx", bitmap[0],
+	      bitmap[1]);
+	shared[n - 1] = POISON;
+	dirty_ioctl(t, 0, n, bitmap, 0);
+	check(!bitmap[0] && bitmap[1] == (page - 1) << (64 - __builtin_popcountl(page - 1)),
+	      "mapped log: a store to a page that was loaded from is", "%#lx %#lx", bitmap[0],
+	      bitmap[1]);
 	munmap((void *)shared, n * 8);
 	munmap((void *)private, n * 8);
 	table_close(t);
+}
+
+/* Threads that store through a mapping, and map and unmap what is right behind it */
+struct log_race {
+	const struct table *t;
+	volatile bool stop;
+	volatile u64 *map;	/* the first half of the table */
+	u64 half;		/* entries */
+	u64 stores;
+	u64 merges;
+};
+
+static void *race_store(void *arg)
+{
+	struct log_race *race = arg;
+
+	for (; !race->stop; race->stores++)
+		race->map[race->stores * 977 % race->half] = (race->stores + 1) << 2;
+	return NULL;
+}
+
+static void *race_merge(void *arg)
+{
+	struct log_race *race = arg;
+	void *behind = (void *)(race->map + race->half);
+
+	for (; !race->stop; race->merges++) {
+		/* it continues the first half, and becomes one mapping with it */
+		if (mmap(behind, race->half * 8, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+			 race->t->fd, (off_t)(race->half * 8)) != behind)
+			break;
+		if (mmap(behind, race->half * 8, PROT_NONE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != behind)
+			break;
+	}
+	return NULL;
+}
+
+/* Take bits and copy what they stand for, as a migration does. */
+static bool race_copy(const struct log_race *race, u64 *copy)
+{
+	u64 bitmap[2], group = 1UL << KVM_SPAPR_TCE_DIRTY_SHIFT;
+
+	if (dirty_ioctl(race->t, 0, 2 * race->half, bitmap, 0))
+		return false;
+	for (u64 i = 0; i < 2 * race->half / group; i++)
+		if (bitmap[i / 64] >> i % 64 & 1 &&
+		    pread(race->t->fd, copy + i * group, group * 8, (off_t)(i * group * 8)) !=
+			    (ssize_t)(group * 8))
+			return false;
+	return true;
+}
+
+/* Or a migration misses what the VMM stores while it maps and unmaps parts of the table. */
+static void test_log_race(void)
+{
+	const u64 n = 65536, lost_time = 3;
+	struct log_race race = { .t = make(0x2009, 12, 0, n), .half = n / 2 };
+	u64 *copy = calloc(n, 8), *final = calloc(n, 8), rounds = 0, lost = 0;
+	void *area = mmap(NULL, n * 8, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	time_t end = time(NULL) + (time_t)lost_time;
+	pthread_t store, merge;
+	bool good = true;
+
+	race.map = mmap(area, n / 2 * 8, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+			race.t->fd, 0);
+	if (race.map == MAP_FAILED || !copy || !final)
+		die("log race: %s", strerror(errno));
+	ioctl(race.t->fd, KVM_SPAPR_TCE_START_DIRTY_LOG);
+	pthread_create(&store, NULL, race_store, &race);
+	pthread_create(&merge, NULL, race_merge, &race);
+	for (; good && time(NULL) < end; rounds++)
+		good = race_copy(&race, copy);
+	race.stop = true;
+	pthread_join(store, NULL);
+	pthread_join(merge, NULL);
+	good = good && race_copy(&race, copy) &&
+	       pread(race.t->fd, final, n * 8, 0) == (ssize_t)(n * 8);
+	for (u64 i = 0; i < n; i++)
+		lost += copy[i] != final[i];
+	printf("log race: %lu stores, %lu merges, %lu fetches\n", race.stores, race.merges, rounds);
+	check(good && race.stores && race.merges && !lost,
+	      "mapped log: nothing is lost while mappings are merged and split",
+	      "%lu entries lost", lost);
+	munmap(area, n * 8);
+	table_close(race.t);
+	free(copy);
+	free(final);
+}
+
+/* What a vCPU has outstanding: SET takes what GET gives, and nothing that KVM_RUN can't do. */
+static void test_events(void)
+{
+	static const struct {
+		__u16 reg;
+		bool good;
+	} loads[] = {
+		{ 0x0003, true }, { 0x0023, false },	/* GPR 3, GPR 35 */
+		{ 0x0043, true }, { 0x0063, false },	/* FPR */
+		{ 0x0083, true }, { 0x00a3, false },	/* QPR, of a PR guest */
+		{ 0x00c3, true }, { 0x00e3, false },	/* FQPR */
+		{ 0x0100, false }, { 0x0180, false },	/* vectors, no parts of which are left */
+		{ 0x0200, false }, { 0xff80, false },	/* nothing at all */
+		{ 0xffc0, true },			/* a register of a nested guest */
+	};
+	struct kvm_vcpu_events before, ev;
+	int fd = vm->vcpu[0].fd;
+
+	gives(ioctl(fd, KVM_GET_VCPU_EVENTS, &before), 0, "events: get");
+	for (u64 i = 0; i < sizeof(loads) / sizeof(loads[0]); i++) {
+		char name[64];
+
+		ev = before;
+		ev.completion = COMPLETE_MMIO_LOAD;
+		ev.mmio_reg = loads[i].reg;
+		snprintf(name, sizeof(name), "events: a load into register %#x is %s", loads[i].reg,
+			 loads[i].good ? "taken" : "EINVAL");
+		if (loads[i].good)
+			gives(ioctl(fd, KVM_SET_VCPU_EVENTS, &ev), 0, name);
+		else
+			fails(ioctl(fd, KVM_SET_VCPU_EVENTS, &ev), EINVAL, name);
+	}
+	ev = before;
+	ev.reserved2[2] = 1;
+	fails(ioctl(fd, KVM_SET_VCPU_EVENTS, &ev), EINVAL, "events: a reserved field is EINVAL");
+	gives(ioctl(fd, KVM_SET_VCPU_EVENTS, &before), 0, "events: set what was there");
 }
 
 /* The table outlives its VM's other fds: a process may hold it alone. */
@@ -643,7 +784,9 @@ int main(void)
 	if (caps & KVM_SPAPR_TCE_FD_DIRTY_LOG) {
 		test_dirty_log();
 		test_mapped_log();
+		test_log_race();
 	}
+	test_events();
 	test_orphan();
 	return check_failures ? 1 : 0;
 }
