@@ -39,5 +39,21 @@ wait_for() {
 	done
 }
 
+# kernel_is_quiet: prints what the kernel has to say of KVM or of anything that stopped it. Of data
+# races, only those that KVM's code has a part in: the rest of the kernel has some of its own.
+kernel_is_quiet() {
+	dmesg | awk '
+	function ends() { if (race && ours) printf "%s", report; race = ours = 0; report = "" }
+	/BUG: KCSAN/ { ends(); race = 1 }
+	race && /=====/ { ends(); next }
+	race { report = report $0 "\n"; if (/kvm|tce/) ours = 1; next }
+	/WARNING|(^|[^A-Z_])BUG|Oops|INFO: |UBSAN|Unable to handle|EEH: Frozen|corruption/ { left = 40 }
+	/possible (circular|recursive|irq)|turning off the locking/ { left = 40 }
+	left { left--; print }
+	END { ends() }' > quiet.log
+	head -n 120 quiet.log
+	[ ! -s quiet.log ]
+}
+
 # A scenario ends with `finish': non-zero when a check failed.
 finish() { exit "${LAB_FAILED:-0}"; }
