@@ -21,28 +21,42 @@
 #include "check.h"
 #include "vm.h"
 
-#define LIOBN		0x80000000UL
-#define ENTRIES		100000UL
-#define CHURNERS	2
-#define CHURN_PAUSE	400000000L	/* ns, at most, so that there are moments without a VM */
-#define PATIENCE	200		/* tries, 10 ms apart, until what is being closed is closed */
+#define LIOBN	    0x80000000UL
+#define ENTRIES	    100000UL
+#define CHURNERS    2
+#define CHURN_PAUSE 400000000L /* ns, at most, so that there are moments without a VM */
+#define PATIENCE    200	       /* tries, 10 ms apart, until what is being closed is closed */
 
-static const char *hv = "kvm_hv";	/* or kvm_pr, the implementation under kvm */
+static const char *hv = "kvm_hv"; /* or kvm_pr, the implementation under kvm */
 
 /* All that a VM gives to hold on to; fds first, then mappings */
 enum object {
-	HELD_VM, HELD_VCPU, HELD_TABLE, HELD_DEVICE, HELD_VM_STATS, HELD_VCPU_STATS, HELD_FILES,
-	HELD_TABLE_MAP = HELD_FILES, HELD_RUN_MAP, HELD_OBJECTS,
+	HELD_VM,
+	HELD_VCPU,
+	HELD_TABLE,
+	HELD_DEVICE,
+	HELD_VM_STATS,
+	HELD_VCPU_STATS,
+	HELD_FILES,
+	HELD_TABLE_MAP = HELD_FILES,
+	HELD_RUN_MAP,
+	HELD_OBJECTS,
 };
 
 static const char *const names[HELD_OBJECTS] = {
-	"the VM", "a vCPU", "a table", "a device", "the VM's statistics", "a vCPU's statistics",
-	"a mapping of a table", "a mapping of a vCPU",
+	"the VM",
+	"a vCPU",
+	"a table",
+	"a device",
+	"the VM's statistics",
+	"a vCPU's statistics",
+	"a mapping of a table",
+	"a mapping of a vCPU",
 };
 
 struct held {
 	int fd[HELD_FILES];
-	void *map[HELD_OBJECTS];	/* only of those that are mappings */
+	void *map[HELD_OBJECTS]; /* only of those that are mappings */
 	size_t map_size[HELD_OBJECTS];
 };
 
@@ -75,7 +89,8 @@ static bool load(void)
 static void hold_everything(struct held *held)
 {
 	struct vm_options opt = { .type = !strcmp(hv, "kvm_pr") ? 2 : 0,
-				  .mem_size = 64UL << 20, .nvcpus = 1 };
+				  .mem_size = 64UL << 20,
+				  .nvcpus = 1 };
 	struct kvm_create_device create = { .type = KVM_DEV_TYPE_VFIO };
 	struct vm *vm = vm_create(&opt);
 	struct vcpu *vcpu = &vm->vcpu[0];
@@ -89,13 +104,13 @@ static void hold_everything(struct held *held)
 	if (ioctl(vm->fd, KVM_CREATE_DEVICE, &create))
 		die("KVM_CREATE_DEVICE(VFIO): %s", strerror(errno));
 	*held = (struct held){ .fd = {
-		[HELD_VM] = dup(vm->fd),
-		[HELD_VCPU] = dup(vcpu->fd),
-		[HELD_TABLE] = dup(t->fd),
-		[HELD_DEVICE] = (int)create.fd,
-		[HELD_VM_STATS] = ioctl(vm->fd, KVM_GET_STATS_FD, NULL),
-		[HELD_VCPU_STATS] = ioctl(vcpu->fd, KVM_GET_STATS_FD, NULL),
-	} };
+				       [HELD_VM] = dup(vm->fd),
+				       [HELD_VCPU] = dup(vcpu->fd),
+				       [HELD_TABLE] = dup(t->fd),
+				       [HELD_DEVICE] = (int)create.fd,
+				       [HELD_VM_STATS] = ioctl(vm->fd, KVM_GET_STATS_FD, NULL),
+				       [HELD_VCPU_STATS] = ioctl(vcpu->fd, KVM_GET_STATS_FD, NULL),
+			       } };
 	for (int i = 0; i < HELD_FILES; i++)
 		if (held->fd[i] < 0)
 			die("no fd of %s: %s", names[i], strerror(errno));
@@ -247,14 +262,14 @@ static void ask_fdinfo(int path, const char *proc)
 }
 
 static const struct question questions[] = {
-	{ "fstat", ask_fstat }, { "statx", ask_statx }, { "open", ask_open },
-	{ "chmod", ask_chmod }, { "chown", ask_chown }, { "truncate", ask_truncate },
+	{ "fstat", ask_fstat },	  { "statx", ask_statx },  { "open", ask_open },
+	{ "chmod", ask_chmod },	  { "chown", ask_chown },  { "truncate", ask_truncate },
 	{ "utimes", ask_utimes }, { "xattrs", ask_xattr }, { "access", ask_access },
-	{ "link", ask_link }, { "exec", ask_exec }, { "file handle", ask_handle },
+	{ "link", ask_link },	  { "exec", ask_exec },	   { "file handle", ask_handle },
 	{ "fdinfo", ask_fdinfo },
 };
 
-#define QUESTIONS	((int)(sizeof(questions) / sizeof(questions[0])))
+#define QUESTIONS ((int)(sizeof(questions) / sizeof(questions[0])))
 
 /* 0, or the signal that ended the process that asked */
 static int asked(const struct question *question, int path)
@@ -373,7 +388,8 @@ static void churn_vms(unsigned int seed, unsigned long *made)
 {
 	for (;;) {
 		const struct timespec pause = { .tv_nsec = rand_r(&seed) % CHURN_PAUSE };
-		struct kvm_create_spapr_tce_64 args = { .liobn = LIOBN, .page_shift = 12,
+		struct kvm_create_spapr_tce_64 args = { .liobn = LIOBN,
+							.page_shift = 12,
 							.size = ENTRIES };
 		int fd[4] = { -1, -1, -1, -1 };
 		void *map = MAP_FAILED;
@@ -428,8 +444,7 @@ static void test_churn(time_t seconds)
 	}
 	printf("churn: the modules came %lu times, %lu VMs were made meanwhile\n", loads, vms);
 	check(loads > 3 && vms > 3, "churn: both happened", "%lu and %lu times", loads, vms);
-	check(unload_all(), "churn: nothing is left that keeps the modules", "%s",
-	      strerror(errno));
+	check(unload_all(), "churn: nothing is left that keeps the modules", "%s", strerror(errno));
 	if (!load())
 		die("the modules can't be loaded again");
 }

@@ -17,8 +17,8 @@
 #include "tce-kvm.h"
 #include "vm.h"
 
-#define LIOBN		0x80000000UL
-#define ENTRIES		1000UL
+#define LIOBN	0x80000000UL
+#define ENTRIES 1000UL
 
 static void made(int fd, const char *name)
 {
