@@ -86,6 +86,11 @@ const char *tce_reader_made_by(const struct tce_reader *reader)
 	return reader->made_by;
 }
 
+uint32_t tce_reader_version(const struct tce_reader *reader)
+{
+	return reader->version;
+}
+
 uint64_t tce_reader_offset(const struct tce_reader *reader)
 {
 	return reader->offset;

@@ -409,6 +409,14 @@ int tce_create_reader(struct tce_reader **reader, const struct tce_source *sourc
 const char *tce_reader_made_by(const struct tce_reader *reader);
 
 /**
+ * tce_reader_version() - version of the image's format
+ * @reader: the reader.
+ *
+ * Return: 1, or 2 for an image that may have updates: it can't be read through a pipe.
+ */
+uint32_t tce_reader_version(const struct tce_reader *reader);
+
+/**
  * tce_next_table() - go to the next table
  * @reader: the reader. What is left of the table before is read and checked.
  * @geometry: receives the table's header.

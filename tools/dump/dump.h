@@ -70,6 +70,9 @@ const char *run_access(const struct run *run);
  * @json: print JSON.
  * @other: what to compare with.
  * @output: file to save in, or "-".
+ * @address: bus address to look up.
+ * @first_gpa: first guest address to look for.
+ * @last_gpa: last one.
  */
 struct choice {
 	bool liobn_given;
@@ -81,6 +84,9 @@ struct choice {
 	bool json;
 	const char *other;
 	const char *output;
+	uint64_t address;
+	uint64_t first_gpa;
+	uint64_t last_gpa;
 };
 
 /* Were certain tables asked for? */
@@ -113,7 +119,28 @@ int view_verify(struct source *source, const struct choice *choice, bool *no,
 int save_source(struct source *source, const struct choice *choice, bool *no,
 		struct tce_error *err);
 
-/* json.c: view_text() with --json. */
+int view_info(struct source *source, const struct choice *choice, bool *no, struct tce_error *err);
+int view_at(struct source *source, const struct choice *choice, bool *no, struct tce_error *err);
+int view_find(struct source *source, const struct choice *choice, bool *no, struct tce_error *err);
+
+/* json.c: view_text() with --json, and what view_info() takes from it. */
 int view_json(struct source *source, const struct choice *choice, struct tce_error *err);
+void begin_json(const struct source *source);
+void print_json_header(struct source *source, const struct tce_geometry *geometry);
+
+/* text.c: the header of a table. */
+void print_header(struct source *source, const struct tce_geometry *geometry);
+
+/**
+ * watch_tables() - show live tables until a signal comes
+ * @live: which VMM or fd.
+ * @choice: which tables.
+ * @seconds: from one look to the next.
+ * @err: what failed.
+ *
+ * Return: 0, or a negative status.
+ */
+int watch_tables(const struct live_choice *live, const struct choice *choice, uint64_t seconds,
+		 struct tce_error *err);
 
 #endif /* TCE_TOOLS_DUMP_H */

@@ -26,7 +26,7 @@ static void print_json_run(void *ctx, const struct run *run)
 	       run->tce, run->stride, run_access(run));
 }
 
-static void print_json_header(struct source *source, const struct tce_geometry *geometry)
+void print_json_header(struct source *source, const struct tce_geometry *geometry)
 {
 	struct tce_table_stats stats;
 
@@ -51,7 +51,15 @@ static void print_json_header(struct source *source, const struct tce_geometry *
 		printf(",\n\t\t\"allocated_pages\": %" PRIu64 ",\n\t\t\"hw_tables\": %" PRIu64
 		       ",\n\t\t\"dirty_log\": %s",
 		       stats.allocated_pages, stats.hw_tables, stats.dirty_log ? "true" : "false");
-	printf(",\n\t\t\"runs\": [");
+}
+
+void begin_json(const struct source *source)
+{
+	printf("{\n\t\"source\": ");
+	print_json_string(stdout, source->name);
+	printf(",\n\t\"made_by\": ");
+	print_json_string(stdout, source->made_by);
+	printf(",\n\t\"tables\": [");
 }
 
 int view_json(struct source *source, const struct choice *choice, struct tce_error *err)
@@ -60,14 +68,13 @@ int view_json(struct source *source, const struct choice *choice, struct tce_err
 	struct totals totals;
 	int tables = 0, ret;
 
-	printf("{\n\t\"source\": ");
-	print_json_string(stdout, source->name);
-	printf(",\n\t\"tables\": [");
+	begin_json(source);
 	while ((ret = next_chosen_table(source, choice, &geometry, err)) > 0) {
 		struct json json = { .geometry = &geometry };
 
 		printf("%s", tables++ ? ", " : "");
 		print_json_header(source, &geometry);
+		printf(",\n\t\t\"runs\": [");
 		ret = walk_runs(source, &geometry, print_json_run, &json, &totals, err);
 		if (ret < 0)
 			break;

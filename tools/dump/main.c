@@ -10,17 +10,28 @@
 #include "dump/dump.h"
 #include "vmm.h"
 
+/* A day: longest time from one look to the next. */
+#define SECONDS_MAX 86400
+
 enum mode {
 	MODE_TEXT, /* 0: none was given */
 	MODE_MAP,
 	MODE_DIFF,
 	MODE_VERIFY,
 	MODE_SAVE,
+	MODE_INFO,
+	MODE_AT,
+	MODE_FIND,
+	MODE_WATCH,
 };
 
 struct options {
 	int mode;
 	const char *source;
+	const char *at;
+	const char *find;
+	const char *seconds_text;
+	uint64_t seconds;
 	struct cli_number pid;
 	struct cli_number fd;
 	struct cli_number liobn;
@@ -63,6 +74,16 @@ static const struct cli_option option_table[] = {
 	  .value = MODE_VERIFY },
 	{ CLI_CHOICE, 'o', "output", "IMAGE", .help = "save as a TCE image (- for standard output)",
 	  .place = PLACE(mode), .value = MODE_SAVE, .text_place = PLACE(choice.output) },
+	{ CLI_CHOICE, 0, "info", .help = "show headers only", .place = PLACE(mode),
+	  .value = MODE_INFO },
+	{ CLI_CHOICE, 0, "at", "IOBA", .help = "show where this bus address leads",
+	  .place = PLACE(mode), .value = MODE_AT, .text_place = PLACE(at) },
+	{ CLI_CHOICE, 0, "find", "GPA[-GPA]",
+	  .help = "show which bus addresses reach this guest memory", .place = PLACE(mode),
+	  .value = MODE_FIND, .text_place = PLACE(find) },
+	{ CLI_CHOICE, 0, "watch", "SECONDS", .optional = true,
+	  .help = "show occupancy of live tables again and again", .place = PLACE(mode),
+	  .value = MODE_WATCH, .text_place = PLACE(seconds_text) },
 	{ CLI_GROUP, .name = "How" },
 	{ CLI_FLAG, 0, "json", .help = "as JSON", .place = PLACE(choice.json) },
 	{ CLI_FLAG, 0, "all", .help = "no limit on the lines of a table",
@@ -102,6 +123,10 @@ static const struct {
 	[MODE_DIFF] = { view_diff, .rewinds = true, .answers = true, .has_json = true },
 	[MODE_VERIFY] = { view_verify, .has_json = true },
 	[MODE_SAVE] = { save_source },
+	[MODE_INFO] = { view_info, .says_none = true, .has_json = true },
+	[MODE_AT] = { view_at, .answers = true, .has_json = true },
+	[MODE_FIND] = { view_find, .answers = true, .has_json = true },
+	[MODE_WATCH] = { NULL },
 };
 
 /* Put together what was said of a live table by hand. */
@@ -125,6 +150,42 @@ static void take_geometry(struct options *options)
 	geometry->vm = options->vm.value;
 }
 
+/* GPA, or GPA-GPA. */
+static bool parse_range(const char *text, uint64_t *first, uint64_t *last)
+{
+	const char *dash = strchr(text, '-');
+	char number[32];
+
+	if (!dash) {
+		*last = parse_number(text, UINT64_MAX, first) ? *first : 0;
+		return *last == *first && parse_number(text, UINT64_MAX, first);
+	}
+	if ((size_t)(dash - text) >= sizeof(number))
+		return false;
+	memcpy(number, text, (size_t)(dash - text));
+	number[dash - text] = '\0';
+	return parse_number(number, UINT64_MAX, first) &&
+	       parse_number(dash + 1, UINT64_MAX, last) && *first <= *last;
+}
+
+/* What the modes take, as numbers. Return: CLI_GO, or an exit code. */
+static int parse_arguments(struct options *options)
+{
+	struct choice *choice = &options->choice;
+
+	if (options->at && !parse_number(options->at, UINT64_MAX, &choice->address))
+		return misuse("--at: '%s' is no bus address", options->at);
+	if (options->find && !parse_range(options->find, &choice->first_gpa, &choice->last_gpa))
+		return misuse("--find: '%s' is neither GPA nor GPA-GPA", options->find);
+	options->seconds = 1;
+	if (options->seconds_text &&
+	    (!parse_number(options->seconds_text, SECONDS_MAX, &options->seconds) ||
+	     !options->seconds))
+		return misuse("--watch: '%s' is not a number from 1 to %d", options->seconds_text,
+			      SECONDS_MAX);
+	return CLI_GO;
+}
+
 /* Return: CLI_GO, or an exit code. */
 static int parse_options(struct options *options, int argc, char **argv)
 {
@@ -135,8 +196,14 @@ static int parse_options(struct options *options, int argc, char **argv)
 	ret = cli_parse(&cli, options, argc, argv, &operands);
 	if (ret != CLI_GO)
 		return ret;
+	/* "--watch 5" is as good as "--watch=5": live tables have no other operand. */
+	if (options->mode == MODE_WATCH && !options->seconds_text && operands[0])
+		options->seconds_text = *operands++;
 	if (options->choice.json && !modes[options->mode].has_json)
-		return misuse("--json does not go with --map and --output");
+		return misuse("--json does not go with --map, --output and --watch");
+	ret = parse_arguments(options);
+	if (ret != CLI_GO)
+		return ret;
 	live = options->pid.given || options->fd.given;
 	if (live ? operands[0] != NULL : !operands[0] || operands[1])
 		return misuse("one source is needed: --pid, --fd, or a file");
@@ -183,6 +250,12 @@ static int no_such_table(const struct options *options, struct tce_error *err)
 			     format_table(&wanted, name));
 }
 
+/* A comparison may have no tables to compare; other questions need some to ask. */
+static bool answers_by_table(const struct options *options)
+{
+	return options->mode == MODE_AT || options->mode == MODE_FIND;
+}
+
 /* Return: an exit code. */
 static int run(const struct options *options)
 {
@@ -192,13 +265,18 @@ static int run(const struct options *options)
 	bool no = false;
 	int ret;
 
+	if (options->mode == MODE_WATCH) {
+		ret = watch_tables(&options->live, &options->choice, options->seconds, &err);
+		return ret < 0 ? print_error(&err) : EXIT_DONE;
+	}
 	ret = open_chosen(&source, options, &err);
 	if (ret < 0) {
 		print_error(&err);
 		return answers ? EXIT_TROUBLE : EXIT_FAILED;
 	}
 	ret = modes[options->mode].view(source, &options->choice, &no, &err);
-	if (!ret && (options->liobn.given || options->vm.given) && !no) {
+	if (!ret && (options->liobn.given || options->vm.given) &&
+	    (!no || answers_by_table(options))) {
 		ret = no_such_table(options, &err);
 		name_error(&err, source->name);
 	}

@@ -29,7 +29,7 @@ static void print_size(uint64_t bytes)
 	printf("%" PRIu64 " %s", bytes, units[unit]);
 }
 
-static void print_header(struct source *source, const struct tce_geometry *geometry)
+void print_header(struct source *source, const struct tce_geometry *geometry)
 {
 	struct tce_table_stats stats;
 	char name[TABLE_NAME_SIZE];

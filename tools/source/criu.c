@@ -145,6 +145,13 @@ static int criu_next_extent(struct source *source, struct tce_extent *extent, st
 	return criu->image->ops->next_extent(criu->image, extent, err);
 }
 
+static int criu_skip_table(struct source *source, struct tce_error *err)
+{
+	struct criu_source *criu = (struct criu_source *)source;
+
+	return criu->image->ops->skip_table(criu->image, err);
+}
+
 static int criu_rewind(struct source *source, struct tce_error *err)
 {
 	struct criu_source *criu = (struct criu_source *)source;
@@ -170,6 +177,7 @@ static void criu_close(struct source *source)
 static const struct source_ops criu_ops = {
 	.next_table = criu_next_table,
 	.next_extent = criu_next_extent,
+	.skip_table = criu_skip_table,
 	.rewind = criu_rewind,
 	.close = criu_close,
 };

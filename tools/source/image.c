@@ -20,6 +20,9 @@ static int begin_image(struct image_source *image, struct tce_error *err)
 
 	if (ret < 0)
 		name_error(err, image->base.name);
+	else
+		snprintf(image->base.made_by, sizeof(image->base.made_by), "%s",
+			 tce_reader_made_by(image->reader));
 	return ret;
 }
 
@@ -43,6 +46,16 @@ static int image_next_extent(struct source *source, struct tce_extent *extent,
 {
 	struct image_source *image = (struct image_source *)source;
 	int ret = tce_next_extent(image->reader, extent, err);
+
+	if (ret < 0)
+		name_error(err, source->name);
+	return ret;
+}
+
+static int image_skip_table(struct source *source, struct tce_error *err)
+{
+	struct image_source *image = (struct image_source *)source;
+	int ret = image->input->again ? tce_skip_table(image->reader, err) : 0;
 
 	if (ret < 0)
 		name_error(err, source->name);
@@ -73,6 +86,7 @@ static void image_close(struct source *source)
 static const struct source_ops image_ops = {
 	.next_table = image_next_table,
 	.next_extent = image_next_extent,
+	.skip_table = image_skip_table,
 	.rewind = image_rewind,
 	.close = image_close,
 };
@@ -80,6 +94,45 @@ static const struct source_ops image_ops = {
 bool is_image(const uint8_t *head, size_t len)
 {
 	return len >= 4 && !memcmp(head, "\x89TCE", 4);
+}
+
+/* The bytes that an input begins with, as a source. */
+struct head {
+	const uint8_t *bytes;
+	size_t left;
+};
+
+static ssize_t read_head(void *ctx, void *buf, size_t len)
+{
+	struct head *head = ctx;
+
+	if (len > head->left)
+		len = head->left;
+	memcpy(buf, head->bytes, len);
+	head->bytes += len;
+	head->left -= len;
+	return (ssize_t)len;
+}
+
+/* The updates of an image are read side by side: they can't come through a pipe. */
+static int keep_updates(struct input *input, struct tce_error *err)
+{
+	struct head head;
+	const struct tce_source source = { .read = read_head, .ctx = &head };
+	struct tce_reader *reader;
+	uint32_t version;
+
+	if (input->again)
+		return TCE_OK;
+	head.bytes = peek_input(input, sizeof(input->buf), &head.left, err);
+	if (!head.bytes)
+		return TCE_ERR_IO;
+	/* What is wrong with the header is said when it is read. */
+	if (tce_create_reader(&reader, &source, NULL) < 0)
+		return TCE_OK;
+	version = tce_reader_version(reader);
+	tce_destroy_reader(reader);
+	return version > 1 ? keep_input(input, err) : TCE_OK;
 }
 
 int open_image_source(struct source **source, struct input *input, bool again,
@@ -95,7 +148,7 @@ int open_image_source(struct source **source, struct input *input, bool again,
 	image->base.ops = &image_ops;
 	snprintf(image->base.name, sizeof(image->base.name), "%s", input->name);
 	image->input = input;
-	ret = again ? keep_input(input, err) : 0;
+	ret = again ? keep_input(input, err) : keep_updates(input, err);
 	if (!ret)
 		ret = begin_image(image, err);
 	if (ret < 0) {

@@ -78,6 +78,17 @@ out:
 	return ret;
 }
 
+static int live_read_entry(struct source *source, uint64_t index, uint64_t *tce,
+			   struct tce_error *err)
+{
+	struct live_source *live = (struct live_source *)source;
+	int ret = tce_read_words(live->table, index, tce, 1, err);
+
+	if (ret < 0)
+		name_error(err, source->name);
+	return ret;
+}
+
 static int live_read_stats(struct source *source, struct tce_table_stats *stats,
 			   struct tce_error *err)
 {
@@ -107,6 +118,7 @@ static void live_close(struct source *source)
 static const struct source_ops live_ops = {
 	.next_table = live_next_table,
 	.next_extent = live_next_extent,
+	.read_entry = live_read_entry,
 	.read_stats = live_read_stats,
 	.rewind = live_rewind,
 	.close = live_close,

@@ -19,6 +19,9 @@ struct source;
  *	What is left of the table before is passed over.
  * @next_extent: next piece of the table, in index order; its words are valid until the next call.
  *	1 with an extent, 0 at the table's end, or a negative status.
+ * @skip_table: go to the table's end without reading its entries; NULL where next_table does that,
+ *	or nothing can.
+ * @read_entry: get one entry of the table; NULL where they can only be read in order.
  * @read_stats: what the kernel counts for the table; NULL where there is no kernel to ask.
  * @rewind: go back to before the first table.
  * @close: free everything.
@@ -29,6 +32,9 @@ struct source_ops {
 	int (*next_table)(struct source *source, struct tce_geometry *geometry,
 			  struct tce_error *err);
 	int (*next_extent)(struct source *source, struct tce_extent *extent, struct tce_error *err);
+	int (*skip_table)(struct source *source, struct tce_error *err);
+	int (*read_entry)(struct source *source, uint64_t index, uint64_t *tce,
+			  struct tce_error *err);
 	int (*read_stats)(struct source *source, struct tce_table_stats *stats,
 			  struct tce_error *err);
 	int (*rewind)(struct source *source, struct tce_error *err);
@@ -39,10 +45,12 @@ struct source_ops {
  * struct source - beginning of every kind's own structure
  * @ops: what it does.
  * @name: for people and for messages.
+ * @made_by: the program that wrote an image, or empty.
  */
 struct source {
 	const struct source_ops *ops;
 	char name[256];
+	char made_by[128];
 };
 
 /**
