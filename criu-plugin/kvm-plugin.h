@@ -176,6 +176,11 @@ long task_result(const struct task *task, int call);
 int failed_call(const struct task *task);
 /* Both of it: an error, with the message @failed, if a call failed that must not. */
 int run_calls(struct task *task, const char *failed);
+/*
+ * Room for @calls more with @size bytes of buffers in all, for lists that may be long: what is
+ * there is run first, as by run_calls(), and forgotten, if need be.
+ */
+int make_room(struct task *task, int calls, size_t size, const char *failed);
 /* Forget calls and buffers of the last run. */
 void reset_task(struct task *task);
 int close_task(struct task *task);

@@ -140,23 +140,45 @@ static int save_task(const struct kvm_process *process, KvmCriu__Task *image)
 /* Anonymous memory without access or pages keeps the range reserved in CRIU's image. */
 static int replace_mappings(struct kvm_process *process, struct task *task)
 {
+	static const char failed[] = "KVM's mappings can't be taken out";
 	size_t i;
 
 	reset_task(task);
 	for (i = 0; i < process->nr_maps; i++) {
 		struct kvm_map *map = &process->maps[i];
 
+		if (make_room(task, 1, 0, failed))
+			return -1;
 		task_call(task, false, __NR_mmap, map->start, map->end - map->start, PROT_NONE,
 			  MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 		map->replaced = true;
 	}
-	return run_calls(task, "KVM's mappings can't be taken out");
+	return run_calls(task, failed);
+}
+
+static int put_back(const struct kvm_process *process, struct task *task)
+{
+	static const char failed[] = "KVM's mappings can't be put back";
+	size_t i;
+
+	for (i = 0; i < process->nr_maps; i++) {
+		const struct kvm_map *map = &process->maps[i];
+
+		if (make_room(task, 2, 0, failed))
+			return -1;
+		task_call(task, false, __NR_mmap, map->start, map->end - map->start, map->prot,
+			  map->flags | MAP_FIXED, map->fd->fd, map->offset);
+		if (map->dontfork)
+			task_call(task, false, __NR_madvise, map->start, map->end - map->start,
+				  MADV_DONTFORK, 0, 0, 0);
+	}
+	return run_calls(task, failed);
 }
 
 static int put_mappings_back(const struct kvm_process *process)
 {
-	struct task *task;
 	size_t i, replaced = 0;
+	struct task *task;
 	int ret;
 
 	for (i = 0; i < process->nr_maps; i++)
@@ -166,16 +188,7 @@ static int put_mappings_back(const struct kvm_process *process)
 	task = open_task(process->pid);
 	if (!task)
 		return -1;
-	for (i = 0; i < process->nr_maps; i++) {
-		const struct kvm_map *map = &process->maps[i];
-
-		task_call(task, false, __NR_mmap, map->start, map->end - map->start, map->prot,
-			  map->flags | MAP_FIXED, map->fd->fd, map->offset);
-		if (map->dontfork)
-			task_call(task, false, __NR_madvise, map->start, map->end - map->start,
-				  MADV_DONTFORK, 0, 0, 0);
-	}
-	ret = run_calls(task, "KVM's mappings can't be put back");
+	ret = put_back(process, task);
 	if (close_task(task))
 		ret = -1;
 	return ret;

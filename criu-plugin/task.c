@@ -212,6 +212,18 @@ int task_call(struct task *task, bool may_fail, long nr, uint64_t a0, uint64_t a
 	return task->nr_calls++;
 }
 
+int make_room(struct task *task, int calls, size_t size, const char *failed)
+{
+	/* buffers begin at multiples of 16 bytes, a call has at most two */
+	size += calls * 2 * 16;
+	if (task->nr_calls + calls <= TASK_CALLS_MAX && size <= DATA_SIZE - task->used)
+		return 0;
+	if (run_calls(task, failed))
+		return -1;
+	reset_task(task);
+	return 0;
+}
+
 int run_task(struct task *task)
 {
 	uint64_t list = task->remote + CODE_SIZE;

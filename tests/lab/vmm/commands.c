@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/platform/ppc.h>
@@ -14,6 +15,8 @@
 #include "commands.h"
 #include "guest-entry.h"
 #include "tce-kvm.h"
+
+#define IOEVENTFDS 0x9000000000ULL /* guest addresses of those that are of no use */
 
 int command_error(struct session *s, const char *fmt, ...)
 {
@@ -172,6 +175,36 @@ static int cmd_memslot(struct session *s, int argc, char **argv)
 	return ret ? command_error(s, "slot %lu: %s", a[0], strerror(-ret)) : 0;
 }
 
+/* The first page of a table, many times; in no order that would make one mapping of them. */
+static int cmd_maps(struct session *s, int argc, char **argv)
+{
+	struct table *t = find(s, argv[1]);
+	u64 count;
+
+	if (!t || parse(s, argv[2], &count))
+		return -1;
+	for (; count; count--)
+		if (mmap(NULL, getpagesize(), PROT_READ, MAP_SHARED, t->fd, 0) == MAP_FAILED)
+			return command_error(s, "mmap: %m");
+	return 0;
+}
+
+/* Many, at addresses of their own, of one eventfd. */
+static int cmd_ioeventfds(struct session *s, int argc, char **argv)
+{
+	struct kvm_ioeventfd args = { .addr = IOEVENTFDS, .len = 4, .fd = eventfd(0, EFD_CLOEXEC) };
+	u64 count;
+
+	if (parse(s, argv[1], &count))
+		return -1;
+	if (args.fd < 0)
+		return command_error(s, "eventfd: %m");
+	for (; count; count--, args.addr += args.len)
+		if (ioctl(s->vm->fd, KVM_IOEVENTFD, &args))
+			return command_error(s, "ioeventfd at %#llx: %m", args.addr);
+	return 0;
+}
+
 static int cmd_caps(struct session *s, int argc, char **argv)
 {
 	fprintf(s->out, "caps %#x\n",
@@ -225,8 +258,8 @@ static int cmd_indirect(struct session *s, int argc, char **argv)
 		return ret;
 	for (u64 i = 0; i < TCE_LIST_MAX; i++)
 		list[i] = htobe64(a[2] + i * a[3]);
-	return one_op(s, H_PUT_TCE_INDIRECT,
-		      (u64 []){ a[0], a[1], vcpu_list_gpa(s->vcpu), a[4] }, 4);
+	return one_op(s, H_PUT_TCE_INDIRECT, (u64[]){ a[0], a[1], vcpu_list_gpa(s->vcpu), a[4] },
+		      4);
 }
 
 static int cmd_expect(struct session *s, int argc, char **argv)
@@ -235,8 +268,10 @@ static int cmd_expect(struct session *s, int argc, char **argv)
 		const char *name;
 		long value;
 	} names[] = {
-		{ "H_SUCCESS", H_SUCCESS }, { "H_PARAMETER", H_PARAMETER },
-		{ "H_FUNCTION", H_FUNCTION }, { "H_RESOURCE", H_RESOURCE },
+		{ "H_SUCCESS", H_SUCCESS },
+		{ "H_PARAMETER", H_PARAMETER },
+		{ "H_FUNCTION", H_FUNCTION },
+		{ "H_RESOURCE", H_RESOURCE },
 	};
 	u64 want = 0;
 	unsigned int i;
@@ -471,9 +506,14 @@ static int cmd_churn(struct session *s, int argc, char **argv)
 			return command_error(s, "table %#lx: %s", tables[n]->liobn,
 					     ret ? strerror(-ret) : "not empty");
 	}
-	ret = churn_start(s->vm, tables, n, &(struct churn_options){
-		.chunk = chunk, .check_every = 1, .overwrite = overwrite, .ncpus = s->vm->nvcpus, .parts = s->vm->nvcpus,
-	});
+	ret = churn_start(s->vm, tables, n,
+			  &(struct churn_options){
+				  .chunk = chunk,
+				  .check_every = 1,
+				  .overwrite = overwrite,
+				  .ncpus = s->vm->nvcpus,
+				  .parts = s->vm->nvcpus,
+			  });
 	return ret ? command_error(s, "%s", strerror(-ret)) : 0;
 }
 
@@ -644,7 +684,7 @@ static int cmd_quit(struct session *s, int argc, char **argv)
 
 static const struct {
 	const char *name;
-	int min_args, max_args;		/* without the name */
+	int min_args, max_args; /* without the name */
 	int (*fn)(struct session *s, int argc, char **argv);
 	const char *help;
 } commands[] = {
@@ -654,6 +694,8 @@ static const struct {
 	{ "map", 2, 4, cmd_map,
 	  "LIOBN shared|private|ro [PAGE PAGES]   mmap it, in whole or in part" },
 	{ "memslot", 3, 3, cmd_memslot, "SLOT GPA SIZE   memory beside slot 0 (SIZE 0: remove)" },
+	{ "maps", 2, 2, cmd_maps, "LIOBN N   map its first page N times, and never use that" },
+	{ "ioeventfds", 1, 1, cmd_ioeventfds, "N   so many of one eventfd, where no memory is" },
 	{ "caps", 0, 0, cmd_caps, "  print what KVM_CAP_SPAPR_TCE_FD says" },
 	{ "cpu", 1, 1, cmd_cpu, "N   the vCPU that issues what follows" },
 	{ "put", 3, 3, cmd_put, "LIOBN IOBA TCE   H_PUT_TCE" },
