@@ -64,6 +64,8 @@ static int check_vcpu(const KvmCriu__Vm *vm, const KvmCriu__Vcpu *vcpu, size_t r
 	    vcpu->events.len != sizeof(struct kvm_vcpu_events) ||
 	    (vcpu->has_signal_mask && vcpu->signal_mask.len != sizeof(uint64_t)))
 		return refuse_vm(vm, "the image of a vCPU has registers of another size");
+	if (!vcpu->has_fd)
+		return refuse_vm(vm, "the image of a vCPU has no fd");
 	if (vcpu->run.len != run_size)
 		return refuse_vm(vm, "its run pages have another size than KVM's here");
 	for (i = 0; i < vcpu->n_reg; i++) {

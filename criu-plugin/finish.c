@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * What is left when the whole process is there: its mappings of KVM's objects, ioeventfds, irqfds,
- * and what XIVE keeps in guest memory.
+ * what XIVE keeps in guest memory, and the guest's clock.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -91,7 +91,7 @@ static int finish_vm(pid_t pid, struct task *task, const KvmCriu__OwnedVm *owned
 		return -1;
 	}
 	return add_ioeventfds(task, vm, owned->fd) || finish_irqchip(pid, task, vm->image) ||
-	       add_irqfds(task, vm, owned->fd) ? -1 : 0;
+	       add_irqfds(task, vm, owned->fd) || start_clock(pid, task, vm->image) ? -1 : 0;
 }
 
 static int finish_vms(pid_t pid, struct task *task, const KvmCriu__Task *saved)

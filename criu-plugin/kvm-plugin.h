@@ -25,6 +25,7 @@ void print_on_level(unsigned int level, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
 #define pr_err(format, ...)	print_on_level(COMPEL_LOG_ERROR, "Error (kvm): " format, ##__VA_ARGS__)
+#define pr_warn(format, ...)	print_on_level(COMPEL_LOG_WARN, "Warn  (kvm): " format, ##__VA_ARGS__)
 #define pr_info(format, ...)	print_on_level(COMPEL_LOG_INFO, "kvm: " format, ##__VA_ARGS__)
 #define pr_perror(format, ...)	pr_err(format ": %m\n", ##__VA_ARGS__)
 
@@ -211,6 +212,16 @@ void forget_early(const char *name);
 void abandon_early(void);
 /* Stop the logs that are still on. */
 void end_early(void);
+
+/* ---- clock.c: the guest's clock, and what the VMM knows of it ---- */
+
+/* Look for it in a process that is not stopped yet; save_clock() looks for what is not found. */
+void find_clocks(pid_t pid);
+void forget_clocks(void);
+/* With the vCPUs in @vm, and in guest_timebase the host's timebase when the guest was stopped. */
+int save_clock(pid_t pid, KvmCriu__Vm *vm);
+/* At the very end: from here on the guest's time passes. */
+int start_clock(pid_t pid, struct task *task, const KvmCriu__Vm *vm);
 
 /* ---- save.c ---- */
 

@@ -219,8 +219,10 @@ out:
 
 static int pause_devices(int pid)
 {
-	if (!disabled)
+	if (!disabled) {
+		find_clocks(pid);
 		save_early(pid);
+	}
 	/* CRIU would not call other plugins' hooks */
 	return -ENOTSUP;
 }
@@ -363,6 +365,7 @@ static void plugin_exit(int stage, int ret)
 	if (stage != CR_PLUGIN_STAGE__DUMP)
 		return;
 	abandon_early();
+	forget_clocks();
 	while ((entry = dumped)) {
 		dumped = entry->next;
 		if (put_mappings_back(&entry->process)) {

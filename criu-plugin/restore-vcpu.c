@@ -19,7 +19,7 @@ static int vcpu_ioctl(int fd, const KvmCriu__Vcpu *vcpu, unsigned long cmd, void
 	return -1;
 }
 
-static int set_registers(const KvmCriu__Vcpu *vcpu, int fd, uint64_t tb_offset)
+static int set_registers(const KvmCriu__Vcpu *vcpu, int fd)
 {
 	size_t i;
 
@@ -31,8 +31,9 @@ static int set_registers(const KvmCriu__Vcpu *vcpu, int fd, uint64_t tb_offset)
 			.addr = (uintptr_t)vcpu->reg[i]->value.data,
 		};
 
-		if (one.id == KVM_REG_PPC_TB_OFFSET)
-			one.addr = (uintptr_t)&tb_offset;
+		/* clock.c sets them at the end */
+		if (one.id == KVM_REG_PPC_TB_OFFSET || one.id == KVM_REG_PPC_DEC_EXPIRY)
+			continue;
 		if (ioctl(fd, KVM_SET_ONE_REG, &one)) {
 			pr_perror("vCPU %u: KVM refuses its register %#" PRIx64, vcpu->id,
 				  (uint64_t)one.id);
@@ -71,18 +72,13 @@ static int set_run_pages(const KvmCriu__Vcpu *vcpu, int fd)
 
 int set_vcpus(const struct vm *vm)
 {
-	/*
-	 * The guest's clock goes on where it stood. KVM rounds the offset up, so it never goes
-	 * back; it is one number, so that it is the same on all vCPUs.
-	 */
-	uint64_t tb_offset = vm->image->guest_timebase - read_timebase();
 	size_t i;
 
 	for (i = 0; i < vm->image->n_vcpu; i++) {
 		const KvmCriu__Vcpu *vcpu = vm->image->vcpu[i];
 		int fd = vm->vcpu_fds[i];
 
-		if (set_registers(vcpu, fd, tb_offset) || set_run_pages(vcpu, fd) ||
+		if (set_registers(vcpu, fd) || set_run_pages(vcpu, fd) ||
 		    set_signal_mask(vcpu, fd) ||
 		    vcpu_ioctl(fd, vcpu, KVM_SET_VCPU_EVENTS, vcpu->events.data, "events"))
 			return -1;

@@ -182,6 +182,8 @@ static int save_vcpu(struct saver *saver, const struct kvm_fd *fd, KvmCriu__Vcpu
 	uint64_t papr, osi, sigset, server;
 
 	vcpu->id = fd->which;
+	vcpu->has_fd = true;
+	vcpu->fd = fd->fd;
 	if (fdinfo_u64(info, "kvm-papr", &papr) || fdinfo_u64(info, "kvm-osi", &osi))
 		return missing(saver, "vCPU configuration");
 	vcpu->papr = papr;

@@ -231,10 +231,8 @@ static int save_state(struct saver *saver, const struct fdinfo *info)
 		return missing(saver, "number of vCPUs");
 	if (save_config(saver, info) || save_vcpus(saver, vcpus))
 		return -1;
-	/* one clock for all vCPUs */
-	if (saver->vm->n_vcpu)
-		saver->vm->guest_timebase +=
-			reg_value(find_reg(saver->vm->vcpu[0], KVM_REG_PPC_TB_OFFSET), 0);
+	if (save_clock(saver->process->pid, saver->vm))
+		return -1;
 	if (next_fdinfo(info, "kvm-device", NULL) &&
 	    save_irqchip(saver->process, saver->task, saver->number, saver->vm))
 		return -1;

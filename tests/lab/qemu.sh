@@ -88,6 +88,27 @@ log_is_sound() {
 		END { exit bad }'
 }
 
+# The guest's uptime as it last said it, and the host's, in hundredths of a second.
+guest_up_at() {
+	tr -d '\r' <"$DIR/guest.log" |
+		sed -n 's/.*verified, up \([0-9]*\)\.\([0-9]*\) s$/\1\2/p' | tail -n 1
+}
+host_up_at() { sed 's/\([0-9]*\)\.\([0-9]*\) .*/\1\2/' /proc/uptime; }
+
+# clock_stops: the guest is stopped and continued by QMP; it goes on, its clock has stood meanwhile
+clock_stops() {
+	_guest=$(guest_up_at)
+	_host=$(host_up_at)
+	qmp stop && sleep 4 && qmp cont || return 1
+	_host=$((_host + 400))
+	goes_on || return 1
+	_guest=$(($(guest_up_at) - _guest))
+	_host=$(($(host_up_at) - _host))
+	echo "guest's clock: $_guest, host's without the stop: $_host (1/100 s)"
+	# what was said last before may be a round old
+	[ $_guest -le $((_host + ${pause:-0} * 100 + 300)) ]
+}
+
 # talk SOCKET TEXT PATTERN: says TEXT and waits for a line with PATTERN; it is in /tmp/talk.out.
 # SOCKET is a file in $DIR, or TCP:HOST:PORT.
 talk() {
