@@ -45,6 +45,9 @@ struct kvm_vcpu_events {
 /* LPCR bit of the partition's right to issue tlbie: arch/powerpc/include/asm/reg.h */
 #define LPCR_GTSE			0x400
 
+/* The bit of a process table entry that says radix: arch/powerpc/include/asm/mmu.h's PATB_GR */
+#define PATB_GR				(1ULL << 63)
+
 static inline uint32_t read_pvr(void)
 {
 	unsigned long pvr;

@@ -238,6 +238,12 @@ int check_images(void);
 /* The fd for CRIU's external file @id, made in the calling process; -ENOTSUP if not ours. */
 int restore_file(uint32_t id);
 
+/*
+ * At a dump, before anything of the process is touched: make the VM once more, and throw it away.
+ * What takes memory and can't be refused is left out: memory slots, HPT and tables.
+ */
+int try_vm(KvmCriu__Vm *image);
+
 /* ---- finish.c ---- */
 
 /* What can only be done in the whole process: mappings, ioeventfds and irqfds. */

@@ -51,6 +51,11 @@ static int move_up(int fd)
 	return moved;
 }
 
+static int keep_fd(const struct vm *vm, int fd)
+{
+	return vm->trial ? fd : move_up(fd);
+}
+
 static int vm_ioctl(const struct vm *vm, unsigned long cmd, void *arg, const char *what)
 {
 	int ret = ioctl(vm->fd, cmd, arg);
@@ -176,7 +181,7 @@ static int make_vcpus(struct vm *vm)
 		int fd = vm_ioctl(vm, KVM_CREATE_VCPU, (void *)(uintptr_t)vcpu->id, "vCPU");
 
 		if (fd >= 0)
-			fd = move_up(fd);
+			fd = keep_fd(vm, fd);
 		if (fd < 0)
 			return -1;
 		vm->vcpu_fds[i] = fd;
@@ -225,7 +230,7 @@ static int make_device(struct vm *vm)
 		return 0;
 	vm->device_fd = make_irqchip(vm->image, vm->fd);
 	if (vm->device_fd >= 0)
-		vm->device_fd = move_up(vm->device_fd);
+		vm->device_fd = keep_fd(vm, vm->device_fd);
 	return vm->device_fd < 0 ? -1 : 0;
 }
 
@@ -240,19 +245,24 @@ static int set_mmu(const struct vm *vm)
 	const KvmCriu__Vm *image = vm->image;
 	bool radix = !strcmp(image->mmu, "radix");
 	struct kvm_ppc_mmuv3_cfg config = { .process_table = image->process_table };
-	uint32_t order = image->hpt_order;
 	bool v3 = ioctl(vm->fd, KVM_CHECK_EXTENSION, KVM_CAP_PPC_MMU_RADIX) > 0 ||
 		  ioctl(vm->fd, KVM_CHECK_EXTENSION, KVM_CAP_PPC_MMU_HASH_V3) > 0;
 
-	if (radix)
+	/* a VM is in radix mode from its start on a radix host, but has to be asked for it in this form */
+	if (radix) {
 		config.flags |= KVM_PPC_MMUV3_RADIX;
+		config.process_table |= PATB_GR;
+	}
 	if (reg_value(find_reg(image->vcpu[0], KVM_REG_PPC_LPCR_64), 0) & LPCR_GTSE)
 		config.flags |= KVM_PPC_MMUV3_GTSE;
-	if (v3 && vm_ioctl(vm, KVM_PPC_CONFIGURE_V3_MMU, &config, "MMU mode") < 0)
-		return -1;
-	if (order && vm_ioctl(vm, KVM_PPC_ALLOCATE_HTAB, &order, "HPT") < 0)
-		return -1;
-	return 0;
+	return v3 && vm_ioctl(vm, KVM_PPC_CONFIGURE_V3_MMU, &config, "MMU mode") < 0 ? -1 : 0;
+}
+
+static int make_hpt(const struct vm *vm)
+{
+	uint32_t order = vm->image->hpt_order;
+
+	return order && vm_ioctl(vm, KVM_PPC_ALLOCATE_HTAB, &order, "HPT") < 0 ? -1 : 0;
 }
 
 /*
@@ -392,38 +402,71 @@ static int set_coalesced(const struct vm *vm)
 	return 0;
 }
 
+static int create_vm(struct vm *vm)
+{
+	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+
+	if (kvm < 0) {
+		pr_perror("Can't open /dev/kvm");
+		return -1;
+	}
+	vm->fd = ioctl(kvm, KVM_CREATE_VM, KVM_VM_PPC_HV);
+	if (vm->fd < 0)
+		pr_perror("Can't create a VM");
+	close(kvm);
+	if (vm->fd >= 0)
+		vm->fd = keep_fd(vm, vm->fd);
+	return vm->fd < 0 ? -1 : 0;
+}
+
 static int make_vm(struct vm *vm)
 {
-	int kvm, fd;
-
 	if ((pid_t)vm->image->owner != getpid()) {
 		pr_err("VM %" PRIu64 " belongs to process %u, but process %d was asked to open it first\n",
 		       vm->image->number, vm->image->owner, getpid());
 		return -1;
 	}
-	kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-	if (kvm < 0) {
-		pr_perror("Can't open /dev/kvm");
-		return -1;
-	}
-	fd = ioctl(kvm, KVM_CREATE_VM, KVM_VM_PPC_HV);
-	if (fd < 0)
-		pr_perror("Can't create a VM");
-	close(kvm);
-	if (fd >= 0)
-		fd = move_up(fd);
-	if (fd < 0)
-		return -1;
-	vm->fd = fd;
 	/* what comes later stands on what comes before: entries of tables on memory slots, say */
-	if (configure_vm(vm) || make_vcpus(vm) || set_slots(vm) || set_mmu(vm) || load_hpt(vm) ||
-	    make_tables(vm) || set_vcpus(vm) || make_device(vm) || load_device(vm) ||
-	    set_coalesced(vm))
+	if (create_vm(vm) || configure_vm(vm) || make_vcpus(vm) || set_slots(vm) || set_mmu(vm) ||
+	    make_hpt(vm) || load_hpt(vm) || make_tables(vm) || set_vcpus(vm) || make_device(vm) ||
+	    load_device(vm) || set_coalesced(vm))
 		return -1;
 	vm->made = true;
 	pr_info("VM %" PRIu64 " is made: %zu vCPUs, %zu tables\n", vm->image->number,
 		vm->image->n_vcpu, vm->image->n_table);
 	return 0;
+}
+
+static void end_trial(struct vm *vm)
+{
+	size_t i;
+
+	for (i = 0; vm->vcpu_fds && i < vm->image->n_vcpu; i++)
+		if (vm->vcpu_fds[i])
+			close(vm->vcpu_fds[i]);
+	free(vm->vcpu_fds);
+	if (vm->device_fd >= 0)
+		close(vm->device_fd);
+	if (vm->fd >= 0)
+		close(vm->fd);
+}
+
+int try_vm(KvmCriu__Vm *image)
+{
+	struct vm vm = { .image = image, .trial = true, .fd = -1, .device_fd = -1 };
+	int ret;
+
+	if (!image->n_vcpu) {
+		pr_err("VM %" PRIu64 " has no vCPU yet, so it can't be saved\n", image->number);
+		return -1;
+	}
+	ret = create_vm(&vm) || configure_vm(&vm) || make_vcpus(&vm) || set_mmu(&vm) ||
+	      set_vcpus(&vm) || make_device(&vm) || load_device(&vm) || set_coalesced(&vm);
+	end_trial(&vm);
+	if (ret)
+		pr_err("VM %" PRIu64 " can't be saved: KVM would not make it again as it is\n",
+		       image->number);
+	return ret ? -1 : 0;
 }
 
 static int pick_fd(const struct vm *vm, const KvmCriu__File *file)

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -16,6 +17,9 @@
 
 #define REGS_MAX	512	/* of KVM_GET_ONE_REG */
 #define REG_SIZE_MAX	16
+/* Versions of the architecture: PVR_ARCH_* in arch/powerpc/include/asm/reg.h */
+#define PVR_LOGICAL_MASK	0xff000000
+#define PVR_LOGICAL		0x0f000000
 #define VPA_SIZE	640	/* of H_REGISTER_VPA */
 
 /* Calls to KVM_GET_ONE_REG. */
@@ -93,6 +97,19 @@ static int ask_registers(struct task *task, int fd, struct reg_calls *calls)
 	return 0;
 }
 
+/*
+ * On a host with nested API v2, KVM tells what level its own host has given the guest if none was
+ * set: a processor's version instead of an architecture's. It takes only the latter, and 0.
+ */
+static void settle_compat(void *value)
+{
+	uint32_t compat;
+
+	memcpy(&compat, value, sizeof(compat));
+	if ((compat & PVR_LOGICAL_MASK) != PVR_LOGICAL)
+		memset(value, 0, sizeof(compat));
+}
+
 static int keep_registers(const struct task *task, const struct reg_calls *calls,
 			  KvmCriu__Vcpu *vcpu)
 {
@@ -115,6 +132,8 @@ static int keep_registers(const struct task *task, const struct reg_calls *calls
 		if (!saved)
 			return -1;
 		saved->id = calls->reg[i].id;
+		if (saved->id == KVM_REG_PPC_ARCH_COMPAT)
+			settle_compat(calls->reg[i].value);
 		if (set_bytes(&saved->value, calls->reg[i].value, reg_size(saved->id)))
 			return -1;
 	}

@@ -266,7 +266,7 @@ int save_vm(const struct kvm_process *process, struct task *task, const struct k
 	if (read_settled(&saver, &info))
 		goto out;
 	snprintf(name, sizeof(name), "kvm-vm-%" PRIu64 ".img", saver.number);
-	if (!save_state(&saver, &info))
+	if (!save_state(&saver, &info) && !try_vm(saver.vm))
 		ret = save_message(name, &saver.vm->base);
 	free_fdinfo(&info);
 	if (!ret)

@@ -13,6 +13,7 @@ struct vm {
 	KvmCriu__Vm *image;
 	unsigned int files_left;	/* that CRIU has not asked for yet */
 	bool made;
+	bool trial;		/* nobody will use it */
 	int fd;
 	int *vcpu_fds;
 	int *table_fds;
