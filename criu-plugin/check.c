@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -115,6 +116,20 @@ static int check_host(const KvmCriu__Vm *vm, int kvm)
 	return 0;
 }
 
+/* Images that nobody looks for before the VM is made, or at all. */
+static int check_parts(const KvmCriu__Vm *vm)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "kvm-hpt-%" PRIu64 ".img", vm->number);
+	if (!strcmp(vm->mmu, "hpt") && vm->hpt_order && !is_listed(name))
+		return refuse_vm(vm, "its HPT has no image");
+	snprintf(name, sizeof(name), "kvm-task-%u.img", vm->owner);
+	if (!is_listed(name))
+		return refuse_vm(vm, "its process has no image of this plugin's");
+	return 0;
+}
+
 static int check_vm(const struct vm *loaded, void *arg)
 {
 	const KvmCriu__Vm *vm = loaded->image;
@@ -125,7 +140,7 @@ static int check_vm(const struct vm *loaded, void *arg)
 		return refuse_vm(vm, "its image has a version that this plugin does not know");
 	if (strcmp(vm->type, VM_TYPE) || (strcmp(vm->mmu, "radix") && strcmp(vm->mmu, "hpt")))
 		return refuse_vm(vm, "its type is unknown");
-	if (check_host(vm, kvm))
+	if (check_host(vm, kvm) || check_parts(vm))
 		return -1;
 	if (!vm->n_vcpu || vm->n_vcpu > VCPUS_MAX)
 		return refuse_vm(vm, "its number of vCPUs is out of range");
@@ -145,7 +160,7 @@ int check_images(void)
 {
 	int kvm, ret;
 
-	if (load_vms())
+	if (load_manifest() || load_vms())
 		return -1;
 	kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	if (kvm < 0) {

@@ -117,9 +117,12 @@ int finish_process(pid_t pid)
 	if (!vpid)
 		return -1;
 	snprintf(name, sizeof(name), "kvm-task-%u.img", vpid);
-	saved = load_message(name, &kvm_criu__task__descriptor, true, &failed);
+	/* load_vms() has looked at it */
+	if (!is_listed(name))
+		return -ENOTSUP;
+	saved = load_message(name, &kvm_criu__task__descriptor, false, &failed);
 	if (!saved)
-		return failed ? -1 : -ENOTSUP;
+		return -1;
 	if (restore_stack(pid, saved))
 		goto out;
 	task = open_task(pid);

@@ -4,6 +4,7 @@
  * are read as root and may have come over a network: nothing is believed before its hash and
  * its size are checked.
  */
+#include <dirent.h>
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -222,6 +223,54 @@ void *load_message(const char *name, const ProtobufCMessageDescriptor *type, boo
 	}
 	close_image(image);
 	return message;
+}
+
+bool is_image_name(const char *name)
+{
+	static const char *const prefixes[] = {
+		"kvm-dump", "kvm-file-", "kvm-hpt-", "kvm-socket-", "kvm-task-", "kvm-tce-", "kvm-vm-",
+	};
+	size_t i, len;
+
+	for (i = 0; i < ARRAY_LEN(prefixes); i++) {
+		len = strlen(prefixes[i]);
+		if (!strncmp(name, prefixes[i], len)) {
+			name += len;
+			return !strcmp(name + strspn(name, "0123456789abcdef-"), ".img");
+		}
+	}
+	return false;
+}
+
+int for_each_image(const char *prefix, int (*each)(const char *name))
+{
+	int fd = openat(criu_get_image_dir(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct dirent *entry;
+	int ret = 0;
+	DIR *dir;
+
+	dir = fd < 0 ? NULL : fdopendir(fd);
+	if (!dir) {
+		pr_perror("Can't read the image folder");
+		if (fd >= 0)
+			close(fd);
+		return -1;
+	}
+	while (!ret) {
+		errno = 0;
+		entry = readdir(dir);
+		if (!entry) {
+			if (errno) {
+				pr_perror("Can't read the image folder");
+				ret = -1;
+			}
+			break;
+		}
+		if (!strncmp(entry->d_name, prefix, strlen(prefix)) && is_image_name(entry->d_name))
+			ret = each(entry->d_name);
+	}
+	closedir(dir);
+	return ret;
 }
 
 void table_image_name(char *name, size_t size, uint64_t vm, uint64_t liobn)

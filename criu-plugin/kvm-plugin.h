@@ -39,9 +39,9 @@ static inline uint64_t now_us(void)
 
 /* ---- image.c: files in CRIU's image folder ---- */
 
-#define IMAGE_VERSION	2	/* of a VM's; the others' are below */
-#define TASK_VERSION	1
-#define SOCKET_VERSION	1
+#define IMAGE_VERSION	3	/* of a VM's; the others' are below */
+#define TASK_VERSION	2
+#define SOCKET_VERSION	2
 #define VM_TYPE		"hv"
 
 struct image;
@@ -55,6 +55,10 @@ void *read_record(struct image *image, const ProtobufCMessageDescriptor *type, i
 /* Ends a written image. Frees it in any case. */
 int finish_image(struct image *image);
 void close_image(struct image *image);
+/* Is it a name that this plugin gives? */
+bool is_image_name(const char *name);
+/* Call @each for every image of this plugin's whose name begins with @prefix. */
+int for_each_image(const char *prefix, int (*each)(const char *name));
 /* One message as a whole file. */
 int save_message(const char *name, const ProtobufCMessage *message);
 void *load_message(const char *name, const ProtobufCMessageDescriptor *type, bool optional,
@@ -97,6 +101,29 @@ const char *next_fdinfo(const struct fdinfo *info, const char *name, const char 
 int fdinfo_u64(const struct fdinfo *info, const char *name, uint64_t *value);
 /* The process's ID in its own namespace, or 0. */
 unsigned int read_vpid(pid_t pid);
+
+/* ---- manifest.c: what belongs to one dump ---- */
+
+/* A dump begins. */
+int start_manifest(void);
+void end_manifest(void);
+/* What each image says, so that it is of this dump. */
+uint64_t dump_id(void);
+/* An image that is not named by an id of CRIU's has been written. */
+int note_image(const char *name);
+struct kvm_process;
+/* All of the process has been noted but its files. */
+int save_manifest(const struct kvm_process *process);
+/* Once all processes have been saved: what is neither of this dump nor still to come. */
+int remove_stale_images(void);
+/* Does CRIU give its images to a program instead of writing them into the folder? */
+bool images_are_streamed(void);
+
+/* Before anything is created: is all there? */
+int load_manifest(void);
+bool is_listed(const char *name);
+int for_each_listed(const char *prefix, int (*each)(const char *name));
+int check_file_count(unsigned int files);
 
 /* ---- process.c: a process's files and memory ---- */
 

@@ -34,6 +34,7 @@ bool check_and_remove_inventory_plugin(const char *name, size_t n);
 
 static bool disabled;
 static bool in_inventory;
+static bool streamed;
 
 /* Processes with something of KVM in them, as they were found. */
 struct dumped {
@@ -134,7 +135,7 @@ static int save_task(const struct kvm_process *process, KvmCriu__Task *image)
 		saved->dontfork = map->dontfork;
 	}
 	snprintf(name, sizeof(name), "kvm-task-%u.img", process->vpid);
-	return save_message(name, &image->base);
+	return save_message(name, &image->base) || note_image(name) ? -1 : 0;
 }
 
 /* Anonymous memory without access or pages keeps the range reserved in CRIU's image. */
@@ -203,12 +204,14 @@ static int save_process(struct kvm_process *process)
 	if (!image)
 		return -1;
 	image->version = TASK_VERSION;
+	image->dump = dump_id();
 	if (save_stack(process->pid, image))
 		goto out;
 	task = open_task(process->pid);
 	if (!task)
 		goto out;
-	if (!save_vms(process, task, image) && !save_task(process, image))
+	if (!save_vms(process, task, image) && !save_task(process, image) &&
+	    !save_manifest(process))
 		ret = replace_mappings(process, task);
 	if (close_task(task))
 		ret = -1;
@@ -219,7 +222,7 @@ out:
 
 static int pause_devices(int pid)
 {
-	if (!disabled) {
+	if (!disabled && !streamed) {
 		find_clocks(pid);
 		save_early(pid);
 	}
@@ -245,6 +248,13 @@ static int checkpoint_devices(int pid)
 		free(entry);
 		return found ? -1 : -ENOTSUP;
 	}
+	if (streamed) {
+		pr_err("Process %d has a VM, which can't be dumped with --stream: the images of this "
+		       "plugin are files in the image folder\n", pid);
+		free_process(&entry->process);
+		free(entry);
+		return -1;
+	}
 	if (!in_inventory) {
 		if (add_inventory_plugin(PLUGIN_NAME)) {
 			pr_err("Can't put the plugin's name into the inventory\n");
@@ -269,6 +279,8 @@ static int dump_file(int fd, int id)
 
 	if (disabled || !dumped)
 		return -ENOTSUP;
+	if (remove_stale_images())
+		return -1;
 	switch (identify_fd(getpid(), fd, &found)) {
 	case 0:
 		return -ENOTSUP;
@@ -281,6 +293,7 @@ static int dump_file(int fd, int id)
 		pr_err("An fd belongs to VM %" PRIu64 ", which was not saved\n", found.vm);
 		return -1;
 	}
+	image.dump = dump_id();
 	image.object = found.object;
 	image.vm = found.vm;
 	image.which = found.which;
@@ -304,7 +317,9 @@ CR_PLUGIN_REGISTER_HOOK(CR_PLUGIN_HOOK__RESTORE_EXT_FILE, restore_ext_file)
 
 static int dump_unix_sk(int fd, int id)
 {
-	return disabled || !dumped ? -ENOTSUP : save_socket(fd, id);
+	if (disabled || !dumped)
+		return -ENOTSUP;
+	return remove_stale_images() ? -1 : save_socket(fd, id);
 }
 CR_PLUGIN_REGISTER_HOOK(CR_PLUGIN_HOOK__DUMP_UNIX_SK, dump_unix_sk)
 
@@ -348,7 +363,8 @@ static int plugin_init(int stage)
 		disabled = access("/dev/kvm", F_OK) != 0;
 		/* of a dump before this one in the same process, a service */
 		end_early();
-		return 0;
+		streamed = images_are_streamed();
+		return start_manifest();
 	case CR_PLUGIN_STAGE__RESTORE:
 		disabled = !check_and_remove_inventory_plugin(PLUGIN_NAME, strlen(PLUGIN_NAME));
 		return disabled ? 0 : check_images();
@@ -366,6 +382,7 @@ static void plugin_exit(int stage, int ret)
 		return;
 	abandon_early();
 	forget_clocks();
+	end_manifest();
 	while ((entry = dumped)) {
 		dumped = entry->next;
 		if (put_mappings_back(&entry->process)) {

@@ -534,8 +534,10 @@ int restore_file(uint32_t id)
 
 	snprintf(name, sizeof(name), "kvm-file-%x.img", id);
 	file = load_message(name, &kvm_criu__file__descriptor, true, &failed);
-	if (!file)
+	if (!file || file->dump != dump_id()) {
+		free_message(file);
 		return failed ? -1 : -ENOTSUP;
+	}
 	if (file->object == KVM_CRIU__OBJECT__KVM) {
 		fd = open("/dev/kvm", (file->flags & O_ACCMODE) | O_CLOEXEC);
 		if (fd < 0)

@@ -171,6 +171,7 @@ int save_config(struct saver *saver, const struct fdinfo *info)
 	    fdinfo_u64(info, "kvm-manual-dirty-log", &vm->manual_dirty_log))
 		return missing(saver, "configuration");
 	vm->version = IMAGE_VERSION;
+	vm->dump = dump_id();
 	vm->number = saver->number;
 	vm->owner = saver->process->vpid;
 	if (set_string(&vm->type, VM_TYPE, strlen(VM_TYPE)) ||

@@ -76,7 +76,7 @@ static int save_hpt(struct saver *saver)
 		pr_perror("Can't read the HPT of VM %" PRIu64, saver->number);
 		goto out;
 	}
-	ret = finish_image(image);
+	ret = finish_image(image) || note_image(name) ? -1 : 0;
 	image = NULL;
 out:
 	close_image(image);
@@ -154,10 +154,14 @@ static int save_table(struct saver *saver, const struct kvm_fd *fd)
 	struct tce_geometry geometry;
 	KvmCriu__Table *saved;
 	int ret = finish_early(saver->number, fd->inode, &geometry);
+	char name[64];
 
 	if (!ret)
 		ret = save_whole_table(saver, fd, &geometry);
 	if (ret < 0)
+		return -1;
+	table_image_name(name, sizeof(name), saver->number, fd->which);
+	if (note_image(name))
 		return -1;
 	saved = add_element(&saver->vm->n_table, &saver->vm->table, &kvm_criu__table__descriptor);
 	if (!saved)
@@ -267,7 +271,7 @@ int save_vm(const struct kvm_process *process, struct task *task, const struct k
 		goto out;
 	snprintf(name, sizeof(name), "kvm-vm-%" PRIu64 ".img", saver.number);
 	if (!save_state(&saver, &info) && !try_vm(saver.vm))
-		ret = save_message(name, &saver.vm->base);
+		ret = save_message(name, &saver.vm->base) || note_image(name) ? -1 : 0;
 	free_fdinfo(&info);
 	if (!ret)
 		pr_info("VM %" PRIu64 " saved in %" PRIu64 " us, its tables in %" PRIu64 " us\n",

@@ -77,6 +77,7 @@ int save_socket(int fd, uint32_t id)
 		return -ENOTSUP;
 	pr_info("unix socket %u: its client will find it closed after a restore\n", id);
 	image.version = SOCKET_VERSION;
+	image.dump = dump_id();
 	socket_name(name, sizeof(name), id);
 	return save_message(name, &image.base);
 }
@@ -85,13 +86,17 @@ int restore_socket(uint32_t id)
 {
 	KvmCriu__Socket *image;
 	int failed, fds[2];
+	bool ours;
 	char name[64];
 
 	socket_name(name, sizeof(name), id);
 	image = load_message(name, &kvm_criu__socket__descriptor, true, &failed);
 	if (!image)
 		return failed ? -1 : -ENOTSUP;
+	ours = image->version == SOCKET_VERSION && image->dump == dump_id();
 	free_message(image);
+	if (!ours)
+		return -ENOTSUP;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds)) {
 		pr_perror("Can't make a unix socket");
 		return -1;

@@ -3,7 +3,6 @@
  * The VMs that the image folder has. They are read in CRIU's main process; the processes that it
  * forks have their own copies.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -19,6 +18,7 @@
 /* Read in CRIU's main process; the processes that it forks have their own copy. */
 static struct vm *vms;
 static size_t nr_vms;
+static unsigned int nr_files;
 
 struct vm *find_vm(uint64_t number)
 {
@@ -87,6 +87,10 @@ static int load_vm(const char *name)
 	image = load_message(name, &kvm_criu__vm__descriptor, false, &failed);
 	if (!image)
 		return -1;
+	if (image->dump != dump_id()) {
+		pr_err("%s is of another dump\n", name);
+		goto err;
+	}
 	if (find_vm(image->number)) {
 		pr_err("%s: VM %" PRIu64 " is there twice\n", name, image->number);
 		goto err;
@@ -113,6 +117,11 @@ static int count_file(const char *name)
 	file = load_message(name, &kvm_criu__file__descriptor, false, &failed);
 	if (!file)
 		return -1;
+	if (file->dump != dump_id()) {
+		pr_info("%s is of another dump\n", name);
+		goto out;
+	}
+	nr_files++;
 	if (file->object != KVM_CRIU__OBJECT__KVM) {
 		vm = find_vm(file->vm);
 		if (vm) {
@@ -122,49 +131,32 @@ static int count_file(const char *name)
 			ret = -1;
 		}
 	}
+out:
 	free_message(file);
 	return ret;
 }
 
-/* Call @each for every image called @prefix something .img. */
-static int for_each_image(const char *prefix, int (*each)(const char *name))
+/* A process's image is used at the end of the restore, too late to find that it can't be. */
+static int check_task(const char *name)
 {
-	int fd = openat(criu_get_image_dir(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct dirent *entry;
-	int ret = 0;
-	size_t len;
-	DIR *dir;
+	KvmCriu__Task *task;
+	int failed, ret = 0;
 
-	dir = fd < 0 ? NULL : fdopendir(fd);
-	if (!dir) {
-		pr_perror("Can't read the image folder");
-		if (fd >= 0)
-			close(fd);
+	task = load_message(name, &kvm_criu__task__descriptor, false, &failed);
+	if (!task)
 		return -1;
+	if (task->version != TASK_VERSION || task->dump != dump_id()) {
+		pr_err("%s is of another version or of another dump\n", name);
+		ret = -1;
 	}
-	while (!ret) {
-		errno = 0;
-		entry = readdir(dir);
-		if (!entry) {
-			if (errno) {
-				pr_perror("Can't read the image folder");
-				ret = -1;
-			}
-			break;
-		}
-		len = strlen(entry->d_name);
-		if (!strncmp(entry->d_name, prefix, strlen(prefix)) && len > 4 &&
-		    !strcmp(entry->d_name + len - 4, ".img"))
-			ret = each(entry->d_name);
-	}
-	closedir(dir);
+	free_message(task);
 	return ret;
 }
 
 int load_vms(void)
 {
-	return for_each_image("kvm-vm-", load_vm) || for_each_image("kvm-file-", count_file) ?
-	       -1 : 0;
+	return for_each_listed("kvm-vm-", load_vm) || for_each_listed("kvm-task-", check_task) ||
+	       for_each_image("kvm-file-", count_file) || check_file_count(nr_files) ? -1 : 0;
 }
 
 int for_each_vm(int (*each)(const struct vm *vm, void *arg), void *arg)

@@ -20,7 +20,7 @@ struct vm {
 	int device_fd;		/* of the interrupt controller, if there is one */
 };
 
-/* Read all of them, and count their files. */
+/* Read all of them, and look at the images of their files and processes. */
 int load_vms(void);
 struct vm *find_vm(uint64_t number);
 int for_each_vm(int (*each)(const struct vm *vm, void *arg), void *arg);

@@ -20,6 +20,8 @@ int view_verify(struct source *source, const struct choice *choice, bool *no, st
 		sum.used += totals.used;
 		sum.runs += totals.runs;
 	}
+	if (!ret && source->ops->check)
+		ret = source->ops->check(source, err);
 	if (ret < 0)
 		return ret;
 	if (choice->json) {

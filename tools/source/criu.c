@@ -18,6 +18,7 @@ struct table_file {
 
 struct criu_source {
 	struct source base;
+	const char *folder;
 	struct table_file *files;
 	size_t count;
 	size_t next; /* file that comes after the open one */
@@ -162,6 +163,11 @@ static int criu_rewind(struct source *source, struct tce_error *err)
 	return TCE_OK;
 }
 
+static int criu_check(struct source *source, struct tce_error *err)
+{
+	return check_criu_folder(((struct criu_source *)source)->folder, err);
+}
+
 static void criu_close(struct source *source)
 {
 	struct criu_source *criu = (struct criu_source *)source;
@@ -179,6 +185,7 @@ static const struct source_ops criu_ops = {
 	.next_extent = criu_next_extent,
 	.skip_table = criu_skip_table,
 	.rewind = criu_rewind,
+	.check = criu_check,
 	.close = criu_close,
 };
 
@@ -190,6 +197,7 @@ int open_criu_source(struct source **source, const char *folder, bool again, str
 	if (!criu)
 		return no_memory(err, "a folder");
 	criu->base.ops = &criu_ops;
+	criu->folder = folder;
 	criu->again = again;
 	snprintf(criu->base.name, sizeof(criu->base.name), "%s", folder);
 	ret = list_folder(criu, folder, err);

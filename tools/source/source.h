@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Where tce-dump gets tables from: one interface, one file of this folder for each kind. A kind that
- * is a file says by its first bytes that it is meant; source.c asks each of them.
+ * Where tce-dump gets tables from: one interface, one file of this folder for each kind. A kind
+ * that is a file says by its first bytes that it is meant; source.c asks each of them.
  */
 #ifndef TCE_TOOLS_SOURCE_H
 #define TCE_TOOLS_SOURCE_H
@@ -24,6 +24,7 @@ struct source;
  * @read_entry: get one entry of the table; NULL where they can only be read in order.
  * @read_stats: what the kernel counts for the table; NULL where there is no kernel to ask.
  * @rewind: go back to before the first table.
+ * @check: is what there must be beside the tables there, and whole? NULL where there is nothing.
  * @close: free everything.
  *
  * Errors name the file in tce_error.file.
@@ -38,6 +39,7 @@ struct source_ops {
 	int (*read_stats)(struct source *source, struct tce_table_stats *stats,
 			  struct tce_error *err);
 	int (*rewind)(struct source *source, struct tce_error *err);
+	int (*check)(struct source *source, struct tce_error *err);
 	void (*close)(struct source *source);
 };
 
@@ -97,6 +99,7 @@ int open_stream_source(struct source **source, struct input *input, bool again,
 		       struct tce_error *err);
 
 /* criu.c: a CRIU image folder; its tables are TCE images. */
+int check_criu_folder(const char *folder, struct tce_error *err);
 int open_criu_source(struct source **source, const char *folder, bool again, struct tce_error *err);
 
 #endif /* TCE_TOOLS_SOURCE_H */

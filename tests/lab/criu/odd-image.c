@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Changes what a plugin's VM image says, with hashes that fit: for the scenarios criu-odd and
- * criu-refuse, which want a restore to refuse it before it makes anything.
+ * criu-refuse, which want a restore to refuse it before it makes anything. With "sizes", FILE is
+ * kvm-dump.img, which is told of such changes.
  *
  *	odd-image FILE WHAT
  *
@@ -12,12 +13,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <xxhash.h>
 
 #include "kvm_criu.pb-c.h"
 
-#define MAGIC_LEN	8
+#define MAGIC	  "KVMCRIU\n"
+#define MAGIC_LEN 8
 
 static void order(KvmCriu__Vm *vm)
 {
@@ -89,7 +92,7 @@ static void rtas(KvmCriu__Vm *vm)
 
 static void version(KvmCriu__Vm *vm)
 {
-	vm->version = 3;
+	vm->version = 2;
 }
 
 static void page_size(KvmCriu__Vm *vm)
@@ -112,15 +115,35 @@ static void pr(KvmCriu__Vm *vm)
 	vm->type = "pr";
 }
 
+/* The folder's images are what they are: kvm-dump.img says so, too. */
+static void sizes(KvmCriu__Dump *dump, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char name[4096];
+	struct stat st;
+	size_t i;
+
+	for (i = 0; i < dump->n_image; i++) {
+		snprintf(name, sizeof(name), "%.*s%s", slash ? (int)(slash + 1 - path) : 0, path,
+			 dump->image[i]->name);
+		if (!stat(name, &st))
+			dump->image[i]->size = st.st_size;
+	}
+}
+
 static const struct {
 	const char *name;
 	void (*change)(KvmCriu__Vm *vm);
 } changes[] = {
-	{ "order", order }, { "number", number }, { "reserved", reserved }, { "type", type },
-	{ "xive", xive }, { "controller", controller }, { "presenter", presenter },
-	{ "size", size }, { "server", server }, { "queue", queue }, { "rtas", rtas },
-	{ "version", version }, { "page-size", page_size }, { "processor", processor },
-	{ "radix", radix }, { "pr", pr },
+	{ "order", order },	    { "number", number },
+	{ "reserved", reserved },   { "type", type },
+	{ "xive", xive },	    { "controller", controller },
+	{ "presenter", presenter }, { "size", size },
+	{ "server", server },	    { "queue", queue },
+	{ "rtas", rtas },	    { "version", version },
+	{ "page-size", page_size }, { "processor", processor },
+	{ "radix", radix },	    { "pr", pr },
+	{ "sizes", NULL },
 };
 
 static void die(const char *what)
@@ -129,14 +152,57 @@ static void die(const char *what)
 	exit(1);
 }
 
+/* The one message of an image. */
+static void *read_message(const char *path, const ProtobufCMessageDescriptor *type)
+{
+	FILE *file = fopen(path, "r");
+	uint8_t *image;
+	uint32_t len;
+	void *message;
+	size_t room;
+
+	if (!file || fseek(file, 0, SEEK_END))
+		die(path);
+	room = ftell(file);
+	rewind(file);
+	image = malloc(room);
+	if (!image || room < MAGIC_LEN + 4 || fread(image, 1, room, file) != room)
+		die(path);
+	memcpy(&len, image + MAGIC_LEN, sizeof(len));
+	len = le32toh(len);
+	if (len > room - MAGIC_LEN - 4)
+		die(path);
+	message = protobuf_c_message_unpack(type, NULL, len, image + MAGIC_LEN + 4);
+	if (!message)
+		die(path);
+	fclose(file);
+	free(image);
+	return message;
+}
+
+static void write_message(const char *path, const ProtobufCMessage *message)
+{
+	size_t size = protobuf_c_message_get_packed_size(message);
+	uint32_t len = htole32(size), end = 0;
+	uint8_t *packed = malloc(size);
+	FILE *file = fopen(path, "w");
+	uint64_t hash;
+
+	if (!packed || !file)
+		die(path);
+	protobuf_c_message_pack(message, packed);
+	hash = htole64(XXH3_64bits(packed, size));
+	if (fwrite(MAGIC, MAGIC_LEN, 1, file) != 1 || fwrite(&len, 4, 1, file) != 1 ||
+	    fwrite(packed, size, 1, file) != 1 || fwrite(&hash, 8, 1, file) != 1 ||
+	    fwrite(&end, 4, 1, file) != 1 || fclose(file))
+		die(path);
+	free(packed);
+}
+
 int main(int argc, char **argv)
 {
-	uint8_t *image, *message;
-	uint32_t len, end = 0;
-	uint64_t hash;
-	KvmCriu__Vm *vm;
-	size_t i, room;
-	FILE *file;
+	void *message;
+	size_t i;
 
 	for (i = 0; argc == 3 && i < sizeof(changes) / sizeof(changes[0]); i++)
 		if (!strcmp(changes[i].name, argv[2]))
@@ -145,33 +211,12 @@ int main(int argc, char **argv)
 		fputs("Usage: odd-image FILE WHAT\n", stderr);
 		return 2;
 	}
-	file = fopen(argv[1], "r+");
-	if (!file || fseek(file, 0, SEEK_END))
-		die(argv[1]);
-	room = ftell(file);
-	rewind(file);
-	image = malloc(room);
-	if (!image || room < MAGIC_LEN + 4 || fread(image, 1, room, file) != room)
-		die(argv[1]);
-	memcpy(&len, image + MAGIC_LEN, sizeof(len));
-	len = le32toh(len);
-	if (len > room - MAGIC_LEN - 4)
-		die(argv[1]);
-	vm = kvm_criu__vm__unpack(NULL, len, image + MAGIC_LEN + 4);
-	if (!vm)
-		die(argv[1]);
-	changes[i].change(vm);
-	len = kvm_criu__vm__get_packed_size(vm);
-	message = malloc(len);
-	if (!message)
-		die(argv[1]);
-	kvm_criu__vm__pack(vm, message);
-	hash = htole64(XXH3_64bits(message, len));
-	len = htole32(len);
-	file = freopen(argv[1], "w", file);
-	if (!file || fwrite(image, MAGIC_LEN, 1, file) != 1 || fwrite(&len, 4, 1, file) != 1 ||
-	    fwrite(message, le32toh(len), 1, file) != 1 || fwrite(&hash, 8, 1, file) != 1 ||
-	    fwrite(&end, 4, 1, file) != 1 || fclose(file))
-		die(argv[1]);
+	message = read_message(argv[1], changes[i].change ? &kvm_criu__vm__descriptor :
+							    &kvm_criu__dump__descriptor);
+	if (changes[i].change)
+		changes[i].change(message);
+	else
+		sizes(message, argv[1]);
+	write_message(argv[1], message);
 	return 0;
 }

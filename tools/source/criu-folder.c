@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Whether a CRIU image folder has everything that the plugin of this project put into it:
+ * kvm-dump.img names it (proto/kvm_criu.proto). What CRIU itself needs is not looked at.
+ */
+#include <dirent.h>
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include "kvm_criu.pb-c.h"
+#include "source/source.h"
+
+#define MANIFEST    "kvm-dump.img"
+#define MAGIC	    "KVMCRIU\n"
+#define RECORD_MAX  (256U << 20)
+#define MESSAGE_MAX (1U << 20) /* of those that are read here */
+
+struct folder {
+	int fd;
+	const char *path;
+	KvmCriu__Dump *dump;
+	unsigned int files;
+	struct tce_error *err;
+};
+
+/* An error in one of the folder's files. */
+static int bad_file(const struct folder *folder, const char *name, int status, const char *what)
+{
+	tce_set_error(folder->err, status, status == TCE_ERR_IO ? errno : 0, "%s", what);
+	snprintf(folder->err->file, sizeof(folder->err->file), "%s/%s", folder->path, name);
+	return status;
+}
+
+static int read_exactly(FILE *file, void *buf, size_t len)
+{
+	if (fread(buf, 1, len, file) == len)
+		return TCE_OK;
+	return ferror(file) ? TCE_ERR_IO : TCE_ERR_TORN;
+}
+
+/*
+ * Go through the records of an image, with little memory. The first one's message is put into
+ * @first if there is room for it.
+ */
+static int walk_records(FILE *file, void *first, size_t room, size_t *first_len)
+{
+	static uint8_t buf[1 << 16];
+	XXH3_state_t *state = XXH3_createState();
+	uint32_t size = 1, left;
+	uint64_t hash;
+	int ret = state ? read_exactly(file, buf, strlen(MAGIC)) : TCE_ERR_NOMEM;
+
+	*first_len = 0;
+	if (!ret && memcmp(buf, MAGIC, strlen(MAGIC)))
+		ret = TCE_ERR_NOT_IMAGE;
+	while (!ret && size) {
+		ret = read_exactly(file, &size, sizeof(size));
+		size = le32toh(size);
+		if (ret || !size)
+			break;
+		if (size > RECORD_MAX)
+			ret = TCE_ERR_LIMIT;
+		XXH3_64bits_reset(state);
+		for (left = size; !ret && left;) {
+			size_t len = left < sizeof(buf) ? left : sizeof(buf);
+
+			ret = read_exactly(file, buf, len);
+			XXH3_64bits_update(state, buf, len);
+			if (!ret && size <= room)
+				memcpy((uint8_t *)first + (size - left), buf, len);
+			left -= len;
+		}
+		if (!ret)
+			ret = read_exactly(file, &hash, sizeof(hash));
+		if (!ret && le64toh(hash) != XXH3_64bits_digest(state))
+			ret = TCE_ERR_CORRUPT;
+		if (size <= room)
+			*first_len = size;
+		room = 0;
+	}
+	if (!ret && fgetc(file) != EOF)
+		ret = TCE_ERR_CORRUPT;
+	XXH3_freeState(state);
+	return ret;
+}
+
+/* Is an image of records whole? *@message, if there is one, gets its first message, of @type. */
+static int check_image(const struct folder *folder, const char *name,
+		       const ProtobufCMessageDescriptor *type, void **message)
+{
+	int fd = openat(folder->fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	uint8_t *first = NULL;
+	FILE *file = NULL;
+	struct stat st;
+	size_t len;
+	int ret;
+
+	if (fd < 0 || fstat(fd, &st))
+		ret = bad_file(folder, name, TCE_ERR_IO, "can't open it");
+	else if (!S_ISREG(st.st_mode))
+		ret = bad_file(folder, name, TCE_ERR_NOT_IMAGE, "it is not a file");
+	else if (!(file = fdopen(fd, "r")) || (message && !(first = malloc(MESSAGE_MAX))))
+		ret = bad_file(folder, name, TCE_ERR_NOMEM, "no memory to read it");
+	else
+		ret = TCE_OK;
+	if (ret)
+		goto out;
+	ret = walk_records(file, first, first ? MESSAGE_MAX : 0, &len);
+	if (!ret && message) {
+		*message = len ? protobuf_c_message_unpack(type, NULL, len, first) : NULL;
+		if (!*message)
+			ret = TCE_ERR_CORRUPT;
+	}
+	if (ret)
+		bad_file(folder, name, ret, "the image is not whole");
+out:
+	if (file)
+		fclose(file);
+	else if (fd >= 0)
+		close(fd);
+	free(first);
+	return ret;
+}
+
+/* Nothing but what the plugin's names are made of, so that a name can be opened and printed. */
+static bool is_image_name(const char *name)
+{
+	return !strncmp(name, "kvm-", 4) &&
+	       !strcmp(name + strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-"), ".img");
+}
+
+static int check_listed(const struct folder *folder, const KvmCriu__Image *image)
+{
+	struct stat st;
+
+	if (!is_image_name(image->name))
+		return bad_file(folder, MANIFEST, TCE_ERR_CORRUPT,
+				"it lists what is no image of the plugin");
+	if (fstatat(folder->fd, image->name, &st, AT_SYMLINK_NOFOLLOW))
+		return bad_file(folder, image->name, TCE_ERR_IO, "the folder is not complete");
+	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != image->size)
+		return bad_file(folder, image->name, TCE_ERR_TORN,
+				"it has not the size that it was saved with");
+	/* tables are read by who asked */
+	return strncmp(image->name, "kvm-tce-", 8) ? check_image(folder, image->name, NULL, NULL) :
+						     TCE_OK;
+}
+
+/* Count it, if it is of this dump. */
+static int count_file(struct folder *folder, const char *name)
+{
+	KvmCriu__File *file;
+	int ret;
+
+	if (strncmp(name, "kvm-file-", 9) || !is_image_name(name))
+		return TCE_OK;
+	ret = check_image(folder, name, &kvm_criu__file__descriptor, (void **)&file);
+	if (ret)
+		return ret;
+	folder->files += file->dump == folder->dump->id;
+	protobuf_c_message_free_unpacked(&file->base, NULL);
+	return TCE_OK;
+}
+
+static int count_files(struct folder *folder)
+{
+	DIR *dir = opendir(folder->path);
+	struct dirent *entry;
+	int ret = TCE_OK;
+
+	if (!dir)
+		return bad_file(folder, "", TCE_ERR_IO, "can't read the folder");
+	for (errno = 0; !ret && (entry = readdir(dir)); errno = 0)
+		ret = count_file(folder, entry->d_name);
+	if (!ret && errno)
+		ret = bad_file(folder, "", TCE_ERR_IO, "can't read the folder");
+	closedir(dir);
+	if (!ret && folder->files != folder->dump->files) {
+		tce_set_error(folder->err, TCE_ERR_TORN, 0,
+			      "the folder is not complete: it has %u of %u kvm-file images",
+			      folder->files, folder->dump->files);
+		ret = TCE_ERR_TORN;
+		name_error(folder->err, folder->path);
+	}
+	return ret;
+}
+
+int check_criu_folder(const char *path, struct tce_error *err)
+{
+	struct folder folder = { .path = path, .err = err };
+	size_t i;
+	int ret;
+
+	folder.fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (folder.fd < 0)
+		return bad_file(&folder, "", TCE_ERR_IO, "can't read the folder");
+	ret = check_image(&folder, MANIFEST, &kvm_criu__dump__descriptor, (void **)&folder.dump);
+	if (!ret) {
+		for (i = 0; !ret && i < folder.dump->n_image; i++)
+			ret = check_listed(&folder, folder.dump->image[i]);
+		if (!ret)
+			ret = count_files(&folder);
+		protobuf_c_message_free_unpacked(&folder.dump->base, NULL);
+	}
+	close(folder.fd);
+	return ret;
+}
