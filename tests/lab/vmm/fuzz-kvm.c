@@ -219,9 +219,10 @@ static long start_guest(struct fuzz *f)
 	unsigned int index = vcpus[place].index;
 	char *mem = guest_memory + vcpus[place].vm * SLOT_SIZE;
 	u64 area = GUEST_CPUS + index * GUEST_CPU_SIZE;
-	struct guest_cpu *cpu = (struct guest_cpu *)(mem + area);
-	u64 *list = (u64 *)(mem + GUEST_LISTS + index * GUEST_LIST_SIZE);
+	struct guest_cpu *cpu = (void *)(mem + area);
+	u64 *list = (void *)(mem + GUEST_LISTS + index * GUEST_LIST_SIZE);
 	int fd = fuzz_fd_at(FUZZ_VCPU, place);
+	struct guest_op *ops = (void *)(mem + GUEST_OPS + index * GUEST_OPS_SIZE);
 	struct kvm_regs regs;
 
 	if (ioctl(fd, KVM_GET_REGS, &regs))
@@ -229,7 +230,7 @@ static long start_guest(struct fuzz *f)
 	cpu->ops = GUEST_OPS + index * GUEST_OPS_SIZE;
 	cpu->nops = OPS;
 	for (int i = 0; i < OPS; i++)
-		random_op(f, (struct guest_op *)(mem + cpu->ops) + i);
+		random_op(f, &ops[i]);
 	for (int i = 0; i < TCE_LIST_MAX; i++)
 		list[i] = __builtin_bswap64(fuzz_tce(f));
 	regs.pc = regs.gpr[12] = GUEST_CODE + ((u64)guest_run_ops - (u64)__start_guest_code);
@@ -310,7 +311,8 @@ static long device_attr(struct fuzz *f)
 						  KVM_HAS_DEVICE_ATTR };
 	struct kvm_device_attr attr = {
 		.group = (__u32)(fuzz_one_in(f, 20) ? fuzz_number(f) : fuzz_below(f, 6)),
-		.attr = fuzz_one_in(f, 10) ? fuzz_number(f) : fuzz_below(f, 64),
+		.attr = fuzz_one_in(f, 10) ? fuzz_number(f) :
+					     fuzz_below(f, fuzz_one_in(f, 2) ? 4 : 64),
 		.addr = (u64)fuzz_address(f),
 	};
 
