@@ -16,14 +16,14 @@
 #include "kvm-abi.h"
 #include "kvm-plugin.h"
 
-#define BATCH		1000	/* sources in one run of system calls */
-#define PRIORITIES	7	/* of XIVE, for guests: KVM keeps one for itself */
-#define XICS_FIRST_IRQ	16
-#define SERVERS_MAX	32768	/* no less than KVM's limit for the ids of vCPUs */
+#define BATCH	       1000 /* sources in one run of system calls */
+#define PRIORITIES     7    /* of XIVE, for guests: KVM keeps one for itself */
+#define XICS_FIRST_IRQ 16
+#define SERVERS_MAX    32768 /* no less than KVM's limit for the ids of vCPUs */
 
 /* arch/powerpc/include/asm/xive-regs.h: loads from the second page of a source's ESB */
-#define ESB_GET		0x800
-#define ESB_SET_PQ(pq)	(0xc00 + ((pq) << 8))
+#define ESB_GET	       0x800
+#define ESB_SET_PQ(pq) (0xc00 + ((pq) << 8))
 
 static bool is_xive(const KvmCriu__IrqController *controller)
 {
@@ -100,9 +100,9 @@ static int list_sources(KvmCriu__IrqController *controller, const struct fdinfo 
 			return -1;
 		}
 		for (; first <= last; first++) {
-			KvmCriu__IrqSource *source =
-				add_element(&controller->n_source, &controller->source,
-					    &kvm_criu__irq_source__descriptor);
+			KvmCriu__IrqSource *source = add_element(&controller->n_source,
+								 &controller->source,
+								 &kvm_criu__irq_source__descriptor);
 
 			if (!source)
 				return -1;
@@ -251,8 +251,8 @@ static int read_controller(const struct kvm_process *process, struct task *task,
 
 	if (!name)
 		return -1;
-	if (set_string(&controller->type,
-		       strncmp(name, "kvm-xive-native\n", 16) ? "xics" : "xive", 4))
+	if (set_string(&controller->type, strncmp(name, "kvm-xive-native\n", 16) ? "xics" : "xive",
+		       4))
 		return -1;
 	controller->has_nr_servers = !fdinfo_u64(info, "kvm-irq-nr-servers", &servers);
 	if (controller->has_nr_servers)
@@ -288,7 +288,8 @@ int save_irqchip(const struct kvm_process *process, struct task *task, uint64_t 
 			break;
 	if (i == process->nr_fds) {
 		pr_err("VM %" PRIu64 ": its interrupt controller has no fd in process %d, "
-		       "so it can't be saved\n", number, process->pid);
+		       "so it can't be saved\n",
+		       number, process->pid);
 		return -1;
 	}
 	controller = new_message(&kvm_criu__irq_controller__descriptor);

@@ -12,9 +12,9 @@ struct saver {
 	const struct kvm_process *process;
 	struct task *task;
 	uint64_t number;
-	int vm_fd;		/* in the process */
+	int vm_fd; /* in the process */
 	KvmCriu__Vm *vm;
-	uint64_t tables_us;	/* that its tables took */
+	uint64_t tables_us; /* that its tables took */
 };
 
 /* Says that fdinfo lacks something, and is -1. */

@@ -21,8 +21,8 @@
 
 #include "kvm-plugin.h"
 
-#define RED_ZONE	512	/* what the kernel's signal frames leave alone; the ABI says 288 */
-#define FRAME_HEADER	32	/* back chain, CR, LR, TOC: what a callee may write above r1 */
+#define RED_ZONE     512 /* what the kernel's signal frames leave alone; the ABI says 288 */
+#define FRAME_HEADER 32	 /* back chain, CR, LR, TOC: what a callee may write above r1 */
 
 int save_stack(pid_t pid, KvmCriu__Task *image)
 {

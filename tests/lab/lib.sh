@@ -47,7 +47,8 @@ kernel_is_quiet() {
 	/BUG: KCSAN/ { ends(); race = 1 }
 	race && /=====/ { ends(); next }
 	race { report = report $0 "\n"; if (/kvm|tce/) ours = 1; next }
-	/WARNING|(^|[^A-Z_])BUG|Oops|INFO: |UBSAN|Unable to handle|EEH: Frozen|corruption/ { left = 40 }
+	/WARNING|(^|[^A-Z_])BUG|Oops|INFO: |UBSAN/ { left = 40 }
+	/Unable to handle|EEH: Frozen|corruption/ { left = 40 }
 	/possible (circular|recursive|irq)|turning off the locking/ { left = 40 }
 	left { left--; print }
 	END { ends() }' > quiet.log

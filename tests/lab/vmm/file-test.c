@@ -24,14 +24,14 @@
 #include "kvm-abi.h"
 #include "vm.h"
 
-#define MAPPED(gpa)	((u64)(gpa) | 3)
-#define POISON		0xdeadbeef0000f00cUL	/* no permission bits */
-#define OUTSIDE		(1UL << 40)		/* an address that no memory slot has */
-#define COMPLETE_MMIO_LOAD	1		/* KVM_PPC_COMPLETE_MMIO_LOAD */
+#define MAPPED(gpa)	   ((u64)(gpa) | 3)
+#define POISON		   0xdeadbeef0000f00cUL /* no permission bits */
+#define OUTSIDE		   (1UL << 40)		/* an address that no memory slot has */
+#define COMPLETE_MMIO_LOAD 1			/* KVM_PPC_COMPLETE_MMIO_LOAD */
 
 static struct vm *vm;
-static u64 page_entries;	/* entries in a host page */
-static void *volatile nowhere = (void *)8;	/* an address that nothing is at */
+static u64 page_entries;		   /* entries in a host page */
+static void *volatile nowhere = (void *)8; /* an address that nothing is at */
 
 static struct table *make(u64 liobn, u64 shift, u64 offset, u64 entries)
 {
@@ -210,7 +210,7 @@ static void test_identity(void)
 
 static void test_read_write(void)
 {
-	u64 n = page_entries + 809;			/* does not end on a host page */
+	u64 n = page_entries + 809; /* does not end on a host page */
 	struct table *t = make(0x2000, 12, 0x10, n);
 	u64 buf[8], zero[8] = { 0 }, good[3];
 	char *bad_half = mmap(NULL, 2 * page_entries * 8, PROT_READ | PROT_WRITE,
@@ -486,7 +486,10 @@ static void test_guest(void)
 static long dirty_ioctl(const struct table *t, u64 first, u64 count, void *bitmap, __u32 flags)
 {
 	struct kvm_spapr_tce_dirty_log log = {
-		.first = first, .count = count, .bitmap = (u64)bitmap, .flags = flags,
+		.first = first,
+		.count = count,
+		.bitmap = (u64)bitmap,
+		.flags = flags,
 	};
 
 	return ioctl(t->fd, KVM_SPAPR_TCE_GET_DIRTY_LOG, &log);
@@ -517,7 +520,7 @@ static void test_dirty_log(void)
 	guest(H_PUT_TCE, t, 3 * 512 - 1, MAPPED(0x1000), 0);
 	guest(H_STUFF_TCE, t, 5 * 512 - 1, 0, 2);
 	punch(t, 20 * 512, 1);
-	memcpy(vcpu_list(&vm->vcpu[0]), (u64 []){ htobe64(list[0]), htobe64(list[1]) }, 16);
+	memcpy(vcpu_list(&vm->vcpu[0]), (u64[]){ htobe64(list[0]), htobe64(list[1]) }, 16);
 	guest(H_PUT_TCE_INDIRECT, t, 30 * 512 - 1, vcpu_list_gpa(&vm->vcpu[0]), 2);
 	pwrite(t->fd, list, sizeof(list), 40 * 512 * 8);
 	dirty_ioctl(t, 0, n, bitmap, 0);
@@ -620,8 +623,8 @@ static void test_mapped_log(void)
 struct log_race {
 	const struct table *t;
 	volatile bool stop;
-	volatile u64 *map;	/* the first half of the table */
-	u64 half;		/* entries */
+	volatile u64 *map; /* the first half of the table */
+	u64 half;	   /* entries */
 	u64 stores;
 	u64 merges;
 };
@@ -645,8 +648,8 @@ static void *race_merge(void *arg)
 		if (mmap(behind, race->half * 8, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
 			 race->t->fd, (off_t)(race->half * 8)) != behind)
 			break;
-		if (mmap(behind, race->half * 8, PROT_NONE,
-			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != behind)
+		if (mmap(behind, race->half * 8, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+			 -1, 0) != behind)
 			break;
 	}
 	return NULL;
@@ -678,8 +681,8 @@ static void test_log_race(void)
 	pthread_t store, merge;
 	bool good = true;
 
-	race.map = mmap(area, n / 2 * 8, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
-			race.t->fd, 0);
+	race.map = mmap(area, n / 2 * 8, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, race.t->fd,
+			0);
 	if (race.map == MAP_FAILED || !copy || !final)
 		die("log race: %s", strerror(errno));
 	ioctl(race.t->fd, KVM_SPAPR_TCE_START_DIRTY_LOG);
@@ -696,8 +699,8 @@ static void test_log_race(void)
 		lost += copy[i] != final[i];
 	printf("log race: %lu stores, %lu merges, %lu fetches\n", race.stores, race.merges, rounds);
 	check(good && race.stores && race.merges && !lost,
-	      "mapped log: nothing is lost while mappings are merged and split",
-	      "%lu entries lost", lost);
+	      "mapped log: nothing is lost while mappings are merged and split", "%lu entries lost",
+	      lost);
 	munmap(area, n * 8);
 	table_close(race.t);
 	free(copy);
@@ -711,13 +714,13 @@ static void test_events(void)
 		__u16 reg;
 		bool good;
 	} loads[] = {
-		{ 0x0003, true }, { 0x0023, false },	/* GPR 3, GPR 35 */
-		{ 0x0043, true }, { 0x0063, false },	/* FPR */
-		{ 0x0083, true }, { 0x00a3, false },	/* QPR, of a PR guest */
-		{ 0x00c3, true }, { 0x00e3, false },	/* FQPR */
-		{ 0x0100, false }, { 0x0180, false },	/* vectors, no parts of which are left */
-		{ 0x0200, false }, { 0xff80, false },	/* nothing at all */
-		{ 0xffc0, true },			/* a register of a nested guest */
+		{ 0x0003, true },  { 0x0023, false }, /* GPR 3, GPR 35 */
+		{ 0x0043, true },  { 0x0063, false }, /* FPR */
+		{ 0x0083, true },  { 0x00a3, false }, /* QPR, of a PR guest */
+		{ 0x00c3, true },  { 0x00e3, false }, /* FQPR */
+		{ 0x0100, false }, { 0x0180, false }, /* vectors, no parts of which are left */
+		{ 0x0200, false }, { 0xff80, false }, /* nothing at all */
+		{ 0xffc0, true },		      /* a register of a nested guest */
 	};
 	struct kvm_vcpu_events before, ev;
 	int fd = vm->vcpu[0].fd;

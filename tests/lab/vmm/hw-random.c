@@ -16,11 +16,11 @@
 #include "check.h"
 #include "hw-test.h"
 
-#define ROUND_OPS	150
-#define LOOKS		3
-#define HOME		0x2000000UL	/* guest memory that no random word maps */
-#define HOME_SIZE	(1UL << 24)
-#define MAX_PAGE_SHIFT	24
+#define ROUND_OPS      150
+#define LOOKS	       3
+#define HOME	       0x2000000UL /* guest memory that no random word maps */
+#define HOME_SIZE      (1UL << 24)
+#define MAX_PAGE_SHIFT 24
 
 static u64 state;
 
@@ -41,10 +41,10 @@ static u64 any_word(const struct table *t)
 
 	switch (below(8)) {
 	case 0:
-		gpa = PART_GPA + below(PART_SIZE);	/* registered in its first half */
+		gpa = PART_GPA + below(PART_SIZE); /* registered in its first half */
 		break;
 	case 1:
-		gpa = vm->mem_size - below(2 * page);	/* up to a slot's end, and past it */
+		gpa = vm->mem_size - below(2 * page); /* up to a slot's end, and past it */
 		break;
 	case 2:
 		gpa = PART_GPA + PART_SIZE - below(2 * page);
@@ -128,13 +128,13 @@ static void look(struct table *t)
 		bool maps = can_map(t, tce);
 
 		if (!maps)
-			gpa = HOME + HOME_SIZE / 2;	/* where nothing of it should go */
+			gpa = HOME + HOME_SIZE / 2; /* where nothing of it should go */
 		if (gpa < GUEST_RAM_MIN)
 			continue;
 		/* the hardware lets a device read what it may write */
 		if (reads_through(index << t->page_shift, gpa, 0, HOME) != maps)
-			check(false, "random: a transfer", "entry %lu of 2^%lu bytes is %#lx", index,
-			      t->page_shift, tce);
+			check(false, "random: a transfer", "entry %lu of 2^%lu bytes is %#lx",
+			      index, t->page_shift, tce);
 	}
 }
 

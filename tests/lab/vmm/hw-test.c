@@ -21,17 +21,17 @@
 #include "hw-test.h"
 #include "tce-kvm.h"
 
-#define POISON		0xdeadbeef0000f00cUL
+#define POISON 0xdeadbeef0000f00cUL
 
-#define BUFFER		0x40000UL		/* the device's own 4 KiB */
-#define LENGTH		4096UL
+#define BUFFER 0x40000UL /* the device's own 4 KiB */
+#define LENGTH 4096UL
 
 /* Its registers, from QEMU's docs/specs/edu.rst */
 #define EDU_ID		0x00
 #define EDU_DMA_SRC	0x80
 #define EDU_DMA_DST	0x88
 #define EDU_DMA_COUNT	0x90
-#define EDU_DMA_COMMAND	0x98
+#define EDU_DMA_COMMAND 0x98
 #define EDU_START	1
 #define EDU_TO_RAM	2
 
@@ -107,7 +107,7 @@ bool reads_through(u64 ioba, u64 gpa, u64 out, u64 out_gpa)
 {
 	u64 old = pattern += 0x10000, new = pattern += 0x10000;
 
-	fill(out_gpa, old);		/* so that the device holds something else before */
+	fill(out_gpa, old); /* so that the device holds something else before */
 	edu_transfer(out, BUFFER, 0);
 	fill(gpa, new);
 	edu_transfer(ioba, BUFFER, 0);
@@ -138,7 +138,7 @@ static void open_device(void)
 	struct vfio_region_info config = { .argsz = sizeof(config),
 					   .index = VFIO_PCI_CONFIG_REGION_INDEX };
 	char path[512], link[512], name[256] = "";
-	uint16_t command = 6;		/* memory space, bus master */
+	uint16_t command = 6; /* memory space, bus master */
 	uint32_t id;
 	struct dirent *entry;
 	ssize_t n;
@@ -180,7 +180,9 @@ static void open_device(void)
 void register_memory(void *mem, u64 size)
 {
 	struct vfio_iommu_spapr_register_memory reg = {
-		.argsz = sizeof(reg), .vaddr = (u64)mem, .size = size,
+		.argsz = sizeof(reg),
+		.vaddr = (u64)mem,
+		.size = size,
 	};
 
 	need(!ioctl(container, VFIO_IOMMU_SPAPR_REGISTER_MEMORY, &reg),
@@ -190,7 +192,9 @@ void register_memory(void *mem, u64 size)
 bool unregister_memory(void *mem, u64 size)
 {
 	struct vfio_iommu_spapr_register_memory reg = {
-		.argsz = sizeof(reg), .vaddr = (u64)mem, .size = size,
+		.argsz = sizeof(reg),
+		.vaddr = (u64)mem,
+		.size = size,
 	};
 
 	return !ioctl(container, VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY, &reg);
@@ -454,9 +458,9 @@ static void enable_strict_replay(u64 flags, u64 more, int want, const char *name
 static u64 fill_badly(const struct table *t)
 {
 	const u64 bad[] = {
-		0x1000000 | 4 | 3,		/* not an address of an I/O page */
-		0x1800000 | 3,			/* a host page, but no I/O page */
-		PART_GPA | 3,			/* VFIO does not know all of it */
+		0x1000000 | 4 | 3, /* not an address of an I/O page */
+		0x1800000 | 3,	   /* a host page, but no I/O page */
+		PART_GPA | 3,	   /* VFIO does not know all of it */
 	};
 	u64 *map = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, t->fd, 0);
 
@@ -492,7 +496,7 @@ static void test_replay(void)
 	check(reads_through(home_io + 0x800000, home, home_io + 0x800000, home),
 	      "replay: the others move data", "no data came");
 	check(!reads_through(0x800000, home, home_io + 0x800000, home) &&
-	      !reads_through(3 << 24, PART_GPA, home_io + 0x800000, home),
+		      !reads_through(3 << 24, PART_GPA, home_io + 0x800000, home),
 	      "replay: what is left out maps nothing", "data came");
 	detach(fd);
 
@@ -500,8 +504,10 @@ static void test_replay(void)
 	enable_strict_replay(KVM_SPAPR_TCE_FD_REPLAY_STRICT, 1, EINVAL,
 			     "strict replay: another argument is EINVAL");
 	enable_strict_replay(KVM_SPAPR_TCE_FD_REPLAY_STRICT, 0, 0, "strict replay: enabled");
-	fails(try_attach(t), EFAULT, "strict replay: an entry that can't be mapped refuses the group");
-	check(hw_tables(t) == 0, "strict replay: ... nothing is attached then", "%ld", hw_tables(t));
+	fails(try_attach(t), EFAULT,
+	      "strict replay: an entry that can't be mapped refuses the group");
+	check(hw_tables(t) == 0, "strict replay: ... nothing is attached then", "%ld",
+	      hw_tables(t));
 	check(unregister_memory(vm->slot[0].mem, vm->mem_size),
 	      "strict replay: ... and nothing is mapped", "%s", strerror(errno));
 	register_memory(vm->slot[0].mem, vm->mem_size);
@@ -525,7 +531,9 @@ static void test_replay(void)
 static void never_maps(void *mem, u64 size, __u32 hw_shift, const char *what)
 {
 	struct kvm_userspace_memory_region region = {
-		.slot = 2, .guest_phys_addr = 0x20000000, .memory_size = size,
+		.slot = 2,
+		.guest_phys_addr = 0x20000000,
+		.memory_size = size,
 		.userspace_addr = (u64)mem,
 	};
 	const u64 tce = region.guest_phys_addr | 3;

@@ -5,11 +5,11 @@
 
 #include "vm.h"
 
-#define LIOBN		0x80000000UL
-#define WINDOW		(64UL << 20)		/* bytes of bus that the device sees, from 0 on */
-#define PART_GPA	0x10000000UL		/* slot 1: 16 MiB, only half of which VFIO knows */
-#define PART_SIZE	(16UL << 20)
-#define PERM_BITS	3UL
+#define LIOBN	  0x80000000UL
+#define WINDOW	  (64UL << 20) /* bytes of bus that the device sees, from 0 on */
+#define PART_GPA  0x10000000UL /* slot 1: 16 MiB, only half of which VFIO knows */
+#define PART_SIZE (16UL << 20)
+#define PERM_BITS 3UL
 
 extern struct vm *vm;
 
