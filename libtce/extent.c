@@ -28,13 +28,19 @@ size_t tce_count_zeros(const uint64_t *words, size_t count)
 	return i;
 }
 
-TCE_WIDE size_t tce_count_used(const uint64_t *words, size_t count)
+TCE_WIDE static size_t count_used(const uint64_t *words, size_t count)
 {
 	size_t used = 0, i;
 
 	for (i = 0; i < count; i++)
 		used += words[i] != 0;
 	return used;
+}
+
+/* What is cloned stays in its file: compilers do not agree on the symbol that others call. */
+size_t tce_count_used(const uint64_t *words, size_t count)
+{
+	return count_used(words, count);
 }
 
 /* How many words, at the beginning of @words, are not zero. */
@@ -229,13 +235,14 @@ TCE_WIDE static uint64_t find_window(const uint64_t *words)
 
 static uint64_t find_bends(const uint64_t *words, size_t count)
 {
+	const uint64_t *before = words - 1;
 	uint64_t set = 0;
 	size_t k;
 
 	if (count == WINDOW)
 		return find_window(words);
 	for (k = 0; k < count; k++)
-		set |= (uint64_t)(words[k + 1] - words[k] != words[k] - words[k - 1]) << k;
+		set |= (uint64_t)(words[k + 1] - words[k] != words[k] - before[k]) << k;
 	return set;
 }
 

@@ -4,8 +4,10 @@
  * has in its fdinfo: lines of name, colon, tab, value. A stock kernel has none of them.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "tce-private.h"
 
@@ -32,6 +34,16 @@ static bool parse_number(const char *text, uint64_t *value)
 	return !errno && end != text && (*end == '\n' || !*end);
 }
 
+FILE *tce_open_text(const char *path)
+{
+	int fd = tce_open_at(AT_FDCWD, path, O_RDONLY, 0);
+	FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
+
+	if (!file && fd >= 0)
+		close(fd);
+	return file;
+}
+
 int tce_read_fdinfo(int fd, struct tce_fdinfo *info, struct tce_error *err)
 {
 	const struct {
@@ -54,7 +66,7 @@ int tce_read_fdinfo(int fd, struct tce_fdinfo *info, struct tce_error *err)
 
 	memset(info, 0, sizeof(*info));
 	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
-	file = fopen(path, "re");
+	file = tce_open_text(path);
 	if (!file)
 		return tce_set_error(err, TCE_ERR_IO, errno, "%s", path);
 

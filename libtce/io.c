@@ -104,23 +104,6 @@ int tce_read_fully(const struct tce_source *source, void *buf, size_t len, size_
 	return 0;
 }
 
-/*
- * Where standard input, output or error is closed, a new file gets its number, and what the caller
- * prints would land in that file. Takes a new fd, or -1 with errno, and gives one above.
- */
-int tce_above_standard(int fd)
-{
-	int above, sys_errno;
-
-	if (fd < 0 || fd > STDERR_FILENO)
-		return fd;
-	above = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-	sys_errno = errno;
-	close(fd);
-	errno = sys_errno;
-	return above;
-}
-
 static int choose_temp_name(struct tce_file *file)
 {
 	uint64_t number;
@@ -139,7 +122,7 @@ static int open_temp(struct tce_file *file)
 {
 	int ret;
 
-	file->fd = tce_above_standard(openat(file->dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+	file->fd = tce_keep_fd(openat(file->dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
 	if (file->fd >= 0)
 		return 0;
 	if (errno != EOPNOTSUPP && errno != EISDIR && errno != ENOENT)
@@ -148,7 +131,7 @@ static int open_temp(struct tce_file *file)
 	ret = choose_temp_name(file);
 	if (ret < 0)
 		return ret;
-	file->fd = tce_above_standard(openat(file->dir, file->temp,
+	file->fd = tce_keep_fd(openat(file->dir, file->temp,
 					     O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600));
 	if (file->fd < 0) {
 		ret = -errno;
@@ -173,7 +156,7 @@ static int open_folder(struct tce_file *file, const char *path)
 		memcpy(folder, path, (size_t)(name - path));
 		folder[name - path] = '\0';
 	}
-	file->dir = tce_above_standard(open(folder, O_DIRECTORY | O_RDONLY | O_CLOEXEC));
+	file->dir = tce_keep_fd(open(folder, O_DIRECTORY | O_RDONLY | O_CLOEXEC));
 	return file->dir < 0 ? -errno : 0;
 }
 
@@ -225,7 +208,7 @@ static int open_file(struct tce_file *file, const char *path, const char **what)
 	if (!exists && errno != ENOENT)
 		return -errno;
 	if (exists && !S_ISREG(st.st_mode)) {
-		file->fd = tce_above_standard(open(path, O_WRONLY | O_CLOEXEC));
+		file->fd = tce_keep_fd(open(path, O_WRONLY | O_CLOEXEC));
 		return file->fd < 0 ? -errno : 0;
 	}
 	/* Replace what a symbolic link leads to, not the link. */

@@ -54,7 +54,7 @@ static void read_comm(struct tce_vmm *vmm)
 	char *p;
 
 	snprintf(path, sizeof(path), "/proc/%d/comm", (int)vmm->pid);
-	file = fopen(path, "re");
+	file = tce_open_text(path);
 	if (!file)
 		return;
 	if (!fgets(vmm->comm, sizeof(vmm->comm), file))
@@ -92,7 +92,7 @@ static int take_table(struct tce_vmm *vmm, int pidfd, int number, struct tce_err
 		return TCE_OK;
 	}
 
-	fd = (int)syscall(SYS_pidfd_getfd, pidfd, number, 0);
+	fd = tce_keep_fd((int)syscall(SYS_pidfd_getfd, pidfd, number, 0));
 	if (fd < 0) {
 		/* Closed since the folder was read: not a table of this VMM any more. */
 		if (errno == EBADF)
@@ -152,6 +152,16 @@ static int scan_files(struct tce_vmm *vmm, int pidfd, DIR *dir, bool *has_vm,
 	return TCE_OK;
 }
 
+static DIR *open_folder(const char *path)
+{
+	int fd = tce_open_at(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!dir && fd >= 0)
+		close(fd);
+	return dir;
+}
+
 static int compare_tables(const void *a, const void *b)
 {
 	const struct vmm_table *left = a, *right = b;
@@ -176,12 +186,12 @@ int tce_open_vmm(struct tce_vmm **result, pid_t pid, struct tce_error *err)
 	if (pid <= 0)
 		return tce_set_error(err, TCE_ERR_NO_PROCESS, 0, "PID %d: no such process",
 				     (int)pid);
-	pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	pidfd = tce_keep_fd((int)syscall(SYS_pidfd_open, pid, 0));
 	if (pidfd < 0)
 		return proc_error(err, pid, errno == EINVAL ? ESRCH : errno, "open it");
 
 	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
-	dir = opendir(path);
+	dir = open_folder(path);
 	if (!dir) {
 		ret = proc_error(err, pid, errno, "look at its files");
 		goto out_close;

@@ -41,6 +41,21 @@ static int page_exists(int fd, const int pipe_fds[2], uint64_t page, size_t page
 	return ret;
 }
 
+static int open_pipe(int fds[2])
+{
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return -errno;
+	fds[0] = tce_keep_fd(fds[0]);
+	fds[1] = tce_keep_fd(fds[1]);
+	if (fds[0] >= 0 && fds[1] >= 0)
+		return 0;
+	if (fds[0] >= 0)
+		close(fds[0]);
+	if (fds[1] >= 0)
+		close(fds[1]);
+	return -EMFILE;
+}
+
 /*
  * Find the size of a table, in entries of whole host pages. Looks at few pages: it doubles up to
  * the first that is not there, then halves the rest.
@@ -52,8 +67,9 @@ int tce_measure_stock_table(int fd, uint64_t *entries, struct tce_error *err)
 	int pipe_fds[2];
 	int ret;
 
-	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
-		return tce_set_error(err, TCE_ERR_IO, errno, "pipe");
+	ret = open_pipe(pipe_fds);
+	if (ret < 0)
+		return tce_set_error(err, TCE_ERR_IO, -ret, "pipe");
 
 	/* Pages below @there exist, page @beyond - 1 is the next to look at. */
 	while ((ret = page_exists(fd, pipe_fds, beyond - 1, page_size)) > 0 && beyond < PAGES_MAX) {

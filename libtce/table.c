@@ -66,7 +66,7 @@ int tce_open_table(struct tce_table **result, int fd, struct tce_error *err)
 	table = calloc(1, sizeof(*table));
 	if (!table)
 		return tce_set_error(err, TCE_ERR_NOMEM, 0, "no memory for a table");
-	table->fd = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	table->fd = tce_duplicate_fd(fd);
 	flags = table->fd < 0 ? -1 : fcntl(table->fd, F_GETFL);
 	if (flags < 0 || fstat(table->fd, &st) < 0) {
 		ret = tce_set_error(err, TCE_ERR_IO, errno, "file descriptor %d", fd);

@@ -8,6 +8,7 @@
 #define TCE_PRIVATE_H
 
 #include <endian.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "tce.h"
@@ -23,10 +24,10 @@
 #define TCE_PAGE_SHIFT_MAX	34
 
 /*
- * For loops over a table's words that are several times as fast with vectors of more than 128 bits:
- * compiled once more for them, and chosen when the program starts.
+ * For static functions with loops over a table's words that are several times as fast with vectors
+ * of more than 128 bits: compiled once more for them, and chosen when the program starts.
  */
-#if defined(__x86_64__) && defined(__gnu_linux__)
+#ifdef TCE_TARGET_CLONES
 #define TCE_WIDE	__attribute__((target_clones("avx2", "default")))
 #else
 #define TCE_WIDE
@@ -143,6 +144,14 @@ size_t tce_pack_runs(const uint64_t *words, size_t count, uint8_t *buf, size_t s
 		     size_t *runs);
 bool tce_unpack_runs(struct tce_bytes bytes, uint64_t *words, size_t count);
 
+/*
+ * fd.c: file descriptors that are never 0, 1 or 2. tce_keep_fd() closes the one that it moves, and
+ * passes on -1 with its errno.
+ */
+int tce_duplicate_fd(int fd);
+int tce_keep_fd(int fd);
+int tce_open_at(int folder, const char *path, int flags, mode_t mode);
+
 /* fdinfo.c */
 struct tce_fdinfo {
 	unsigned int known;	/* TCE_KNOWN_* */
@@ -155,6 +164,8 @@ struct tce_fdinfo {
 	struct tce_table_stats stats;
 };
 
+/* For reading, as fopen() does. */
+FILE *tce_open_text(const char *path);
 bool tce_is_patched_link(const char *link);
 bool tce_is_stock_link(const char *link);
 int tce_read_fdinfo(int fd, struct tce_fdinfo *info, struct tce_error *err);
@@ -217,7 +228,6 @@ void tce_read_in_order(struct tce_reader *reader);
 int tce_next_update(struct tce_reader *reader, struct tce_error *err);
 
 /* io.c */
-int tce_above_standard(int fd);
 int tce_read_fully(const struct tce_source *source, void *buf, size_t len, size_t *got);
 
 #endif /* TCE_PRIVATE_H */

@@ -550,9 +550,10 @@ struct tce_file;
 /**
  * tce_create_file() - begin to replace a file
  * @file: receives the file; free it with tce_close_file().
- * @path: its name. A symbolic link is followed, also to a file that is not there yet. A file that is
- *	replaced keeps its owner, its group and its permissions. What exists and is not a regular file (a device,
- *	a pipe) is written to directly.
+ * @path: its name. A symbolic link is followed, also to a file that does not exist yet. The owner,
+ *	the group and the permissions of a file that exists are kept, or this fails; a new file is
+ *	for its owner only. What exists and is not a regular file (a device, a pipe) is written to
+ *	directly.
  * @err: what failed.
  *
  * Return: 0, %TCE_ERR_IO, or %TCE_ERR_NOMEM.
@@ -574,8 +575,8 @@ struct tce_sink tce_file_sink(struct tce_file *file);
  *
  * The contents are on disk before the name is, and the name before this returns.
  *
- * Return: 0, or %TCE_ERR_IO. Then the old file is still there, unless @err says that the new one is in
- * place: only the folder could not be flushed.
+ * Return: 0, or %TCE_ERR_IO. Then the old file is still there, unless the message says that the new
+ * one is in place: only its name may not be on disk yet.
  */
 int tce_commit_file(struct tce_file *file, struct tce_error *err);
 

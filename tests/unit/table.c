@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "unit.h"
@@ -349,6 +350,107 @@ static int remove_folder(void **state)
 	return rmdir(test_folder);
 }
 
+/* Which of the standard fds are open, in a process where all of them should not be. */
+static bool standard_fd_taken(void)
+{
+	int fd;
+
+	for (fd = 0; fd <= STDERR_FILENO; fd++) {
+		if (fcntl(fd, F_GETFD) >= 0)
+			return true;
+	}
+	return false;
+}
+
+/* In a child without standard fds: 0, or the number of the step that opened one of them. */
+static int open_without_standard_fds(int table_fd, const char *path)
+{
+	struct tce_table *table;
+	struct tce_file *file;
+	struct tce_vmm *vmm;
+	int fd;
+
+	for (fd = 0; fd <= STDERR_FILENO; fd++)
+		close(fd);
+	if (tce_open_table(&table, table_fd, NULL) || standard_fd_taken())
+		return 1;
+	tce_close_table(table);
+	if (tce_create_file(&file, path, NULL) || standard_fd_taken())
+		return 2;
+	tce_close_file(file);
+	/* This process has no VM; what matters is what looking for one opens. */
+	if (tce_open_vmm(&vmm, getpid(), NULL) != TCE_ERR_NO_KVM || standard_fd_taken())
+		return 3;
+	return 0;
+}
+
+/* If this fails, a program started with its output closed prints into a table. */
+static void standard_fds_are_not_taken(void **state)
+{
+	char path[] = "/tmp/tce-unit-XXXXXX";
+	int fd = make_memfd(512), made = mkstemp(path), status;
+	pid_t pid;
+
+	assert_true(made >= 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid)
+		_exit(open_without_standard_fds(fd, path));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	close(made);
+	close(fd);
+	unlink(path);
+}
+
+static void commit_empty(const char *path)
+{
+	struct tce_file *file;
+
+	assert_int_equal(tce_create_file(&file, path, NULL), 0);
+	assert_int_equal(tce_commit_file(file, NULL), 0);
+	tce_close_file(file);
+}
+
+/* If this fails, the link that an administrator has set up is gone, or its file is another's. */
+static void links_and_owners_are_kept(void **state)
+{
+	char folder[] = "/tmp/tce-unit-XXXXXX", link[64], other[64], target[64];
+	struct tce_file *file;
+	struct stat st;
+
+	assert_non_null(mkdtemp(folder));
+	snprintf(link, sizeof(link), "%s/link", folder);
+	snprintf(other, sizeof(other), "%s/other", folder);
+	snprintf(target, sizeof(target), "%s/target", folder);
+	assert_int_equal(symlink(other, link), 0);
+	assert_int_equal(symlink("target", other), 0);
+	commit_empty(link);
+	assert_int_equal(lstat(link, &st), 0);
+	assert_true(S_ISLNK(st.st_mode));
+	assert_int_equal(lstat(target, &st), 0);
+	assert_true(S_ISREG(st.st_mode));
+
+	/* only root can give a file away */
+	if (!chown(target, 1234, 1235) && !chmod(target, 0640)) {
+		commit_empty(link);
+		assert_int_equal(lstat(target, &st), 0);
+		assert_int_equal(st.st_uid, 1234);
+		assert_int_equal(st.st_gid, 1235);
+		assert_int_equal(st.st_mode & 07777, 0640);
+	}
+	unlink(target);
+	unlink(other);
+	assert_int_equal(symlink("link", other), 0);
+	unlink(link);
+	assert_int_equal(symlink("other", link), 0);
+	assert_int_equal(tce_create_file(&file, link, NULL), TCE_ERR_IO);
+	unlink(link);
+	unlink(other);
+	assert_int_equal(rmdir(folder), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -360,6 +462,8 @@ int main(void)
 		cmocka_unit_test(failing_files_are_reported),
 		cmocka_unit_test(processes_without_tables),
 		cmocka_unit_test(old_file_stays_until_the_commit),
+		cmocka_unit_test(standard_fds_are_not_taken),
+		cmocka_unit_test(links_and_owners_are_kept),
 	};
 
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);
