@@ -7,9 +7,28 @@
 
 #include "stream-scan.h"
 
-/* Most bytes that a command has which follows a device: 16 of ADVISE, 4 of any other. */
-#define ADVISE_BYTES		16
-#define COMMAND_BYTES		4
+bool tce_stream_is_command(uint16_t command, uint16_t len)
+{
+	switch (command) {
+	case COMMAND_RETURN_PATH:
+	case COMMAND_LISTEN:
+	case COMMAND_RUN:
+	case COMMAND_RESUME:
+	case COMMAND_COLO:
+	case COMMAND_SWITCHOVER:
+		return !len;
+	case COMMAND_PING:
+	case COMMAND_PACKAGED:
+		return len == sizeof(uint32_t);
+	case COMMAND_ADVISE:
+		return !len || len == ADVISE_BYTES;
+	case COMMAND_DISCARD:
+	case COMMAND_BITMAP:
+		return len;
+	default:
+		return false;
+	}
+}
 
 static bool is_name(const uint8_t *name, size_t len)
 {
@@ -87,8 +106,7 @@ static int may_be_command(struct stream_input *in, size_t at)
 		return ret < 0 ? ret : 1;
 	command = load_be16(bytes);
 	len = load_be16(bytes + 2);
-	return command >= COMMAND_RETURN_PATH && command <= COMMAND_SWITCHOVER &&
-	       len <= (command == COMMAND_ADVISE ? ADVISE_BYTES : COMMAND_BYTES);
+	return tce_stream_is_command(command, len);
 }
 
 /* May what is @at bytes from here on follow a footer? */
@@ -124,7 +142,7 @@ int tce_stream_scan_contents(struct scanner *scan, uint32_t id)
 	int ret;
 
 	if (scan->footers_known && !scan->footers)
-		return tce_stream_give_up(scan, "a machine type without section footers");
+		return tce_stream_give_up(in, "a machine type without section footers");
 	for (;;) {
 		ret = tce_stream_need(in, FOOTER_SIZE, "its contents");
 		if (ret)

@@ -9,6 +9,22 @@
 
 #include "stream-private.h"
 
+enum section_type {
+	QEMU_END		= 0x00,
+	QEMU_START		= 0x01,
+	QEMU_PART		= 0x02,
+	QEMU_LAST		= 0x03,
+	QEMU_FULL		= 0x04,
+	QEMU_SUBSECTION		= 0x05,
+	QEMU_DESCRIPTION	= 0x06,
+	QEMU_CONFIGURATION	= 0x07,
+	QEMU_COMMAND		= 0x08,
+	QEMU_FOOTER		= 0x7e,
+};
+
+/* The status of functions here beside negative ones and 0: copy the rest as it is. */
+#define NOT_UNDERSTOOD		1
+
 /* A name has one byte for its length. */
 #define STREAM_NAME_SIZE	256
 
@@ -26,6 +42,11 @@
  * @end: see @buf.
  * @base: offset of @buf[0] in the stream.
  * @eof: the source has ended.
+ * @hold: nothing goes out before it is parsed.
+ * @watch: look out for the stream's description.
+ * @tail: the last bytes that were read, as a number.
+ * @ending: where the stream ends if the last bytes that looked like the beginning of its
+ *	description were one.
  * @where: what is being parsed, for messages.
  */
 struct stream_input {
@@ -37,6 +58,10 @@ struct stream_input {
 	size_t size, start, pos, end;
 	uint64_t base;
 	bool eof;
+	bool hold;
+	bool watch;
+	uint64_t tail;
+	uint64_t ending;
 	char where[64 + STREAM_NAME_SIZE];
 };
 
@@ -58,11 +83,20 @@ void tce_stream_close_input(struct stream_input *in);
 /* Have room for @size bytes at once. */
 int tce_stream_grow_input(struct stream_input *in, size_t size);
 
+/* From here on a guest may have chosen what is read: notice where the stream ends. */
+void tce_stream_watch(struct stream_input *in);
+
 /* Give what has been parsed to the output. */
 int tce_stream_emit(struct stream_input *in);
 
 /* Have @n bytes to parse, at most @in->size. Returns 1, or 0 when the stream ends before. */
 int tce_stream_fill(struct stream_input *in, size_t n);
+
+/*
+ * As tce_stream_fill(), for bytes that may not come before somebody has seen those that are
+ * there: none of them waits inside, unless @in->hold is set. They must not be a table's entries.
+ */
+int tce_stream_fill_ahead(struct stream_input *in, size_t n);
 
 /* As tce_stream_fill(), but the stream must not end before. @what is cut off then. */
 int tce_stream_need(struct stream_input *in, size_t n, const char *what);
@@ -73,6 +107,10 @@ int tce_stream_skip(struct stream_input *in, uint64_t n, const char *what);
 /* Fail at the position of @in. */
 int tce_stream_fail(struct stream_input *in, int code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/* Say why the rest is copied as it is. Returns NOT_UNDERSTOOD. */
+int tce_stream_give_up(struct stream_input *in, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 
 /* Read @n bytes that are used before the next read. */
 static inline int take_bytes(struct stream_input *in, size_t n, const uint8_t **bytes,
@@ -147,11 +185,11 @@ static inline int take_name(struct stream_input *in, char name[STREAM_NAME_SIZE]
 
 /*
  * Look at @n bytes that begin @at bytes on. Returns 1 with them, or 0 when the stream ends
- * before.
+ * before. None of those that are there waits for more.
  */
 static inline int peek_bytes(struct stream_input *in, size_t at, size_t n, const uint8_t **bytes)
 {
-	int ret = tce_stream_fill(in, at + n);
+	int ret = tce_stream_fill_ahead(in, at + n);
 
 	if (ret > 0)
 		*bytes = in->buf + in->pos + at;

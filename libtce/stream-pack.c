@@ -13,7 +13,11 @@
  *			pieces follow each other, the last one ends with the image, and the
  *			table's entries stand there in QEMU's stream as be64. Page shift and bus
  *			offset are not in the image, since in QEMU's stream they come later.
- *	3 end		u64 bytes of QEMU's stream, u64 tables packed. Nothing follows.
+ *	3 end		u64 bytes of QEMU's stream, u64 images.
+ *	4 cut		u64 entries: so many at the end of the table before are not in QEMU's
+ *			stream, for it ends there. The guest had something that looked like a
+ *			table's beginning.
+ * What is no smaller as an image is bytes.
  * The hash is XXH3-64 of the size bytes, with as its seed the XXH3-64 of type and size (8 bytes),
  * with as its seed the hash of the chunk before (0 for the first). So no chunk can be changed,
  * dropped, repeated or moved.
@@ -24,14 +28,39 @@
 #include "hash.h"
 #include "stream-private.h"
 
+/* Short pieces of the stream wait for each other up to this size, until more is waited for. */
+#define PENDING_MAX	(64U << 10)
+
+/* An image has more bytes than so many entries, whatever they are. */
+#define RAW_MAX		8
+
+/**
+ * struct packer - a stream that is being packed
+ * @sink: where it goes.
+ * @stats: counts it.
+ * @writer: of the table that is being packed, or NULL.
+ * @pending: CHUNK_HEADER_SIZE and up to PENDING_MAX bytes of the stream that wait.
+ * @waiting: how many.
+ * @chunk: CHUNK_HEADER_SIZE and up to CHUNK_MAX bytes of the table's image.
+ * @used: how many.
+ * @words: a copy of a table of one block, which may be smaller as it is, with CHUNK_HEADER_SIZE
+ *	bytes in front of it.
+ * @word_bytes: bytes of it; 0 for a larger table.
+ * @hash: of the chunks so far.
+ * @images: written so far.
+ */
 struct packer {
 	struct tce_sink sink;
 	struct tce_stream_stats *stats;
-	struct tce_writer *writer;	/* of the table that is being packed */
-	uint8_t *chunk;			/* CHUNK_HEADER_SIZE and up to CHUNK_MAX bytes of image */
+	struct tce_writer *writer;
+	uint8_t *pending;
+	size_t waiting;
+	uint8_t *chunk;
 	size_t used;
+	uint8_t *words;
+	size_t word_bytes;
 	uint64_t hash;
-	uint64_t tables;
+	uint64_t images;
 };
 
 uint64_t stream_chain_hash(uint64_t before, const uint8_t head[8], const void *payload,
@@ -63,9 +92,8 @@ static int write_failed(struct tce_error *err, int ret)
 	return tce_set_error(err, TCE_ERR_IO, -ret, "cannot write the packed stream");
 }
 
-static int pack_bytes(void *ctx, uint8_t *bytes, size_t len, struct tce_error *err)
+static int put_bytes(struct packer *packer, uint8_t *bytes, size_t len, struct tce_error *err)
 {
-	struct packer *packer = ctx;
 	size_t size;
 	int ret;
 
@@ -76,6 +104,32 @@ static int pack_bytes(void *ctx, uint8_t *bytes, size_t len, struct tce_error *e
 		if (ret)
 			return write_failed(err, ret);
 	}
+	return 0;
+}
+
+static int pack_flush(void *ctx, struct tce_error *err)
+{
+	struct packer *packer = ctx;
+	size_t waiting = packer->waiting;
+
+	packer->waiting = 0;
+	return put_bytes(packer, packer->pending + CHUNK_HEADER_SIZE, waiting, err);
+}
+
+static int pack_bytes(void *ctx, uint8_t *bytes, size_t len, struct tce_error *err)
+{
+	struct packer *packer = ctx;
+	int ret;
+
+	if (len > PENDING_MAX - packer->waiting) {
+		ret = pack_flush(packer, err);
+		if (ret)
+			return ret;
+	}
+	if (len > PENDING_MAX)
+		return put_bytes(packer, bytes, len, err);
+	memcpy(packer->pending + CHUNK_HEADER_SIZE + packer->waiting, bytes, len);
+	packer->waiting += len;
 	return 0;
 }
 
@@ -125,7 +179,15 @@ static int pack_begin(void *ctx, const struct tce_stream_table *table, struct tc
 	};
 	int ret;
 
-	packer->tables++;
+	packer->word_bytes = 0;
+	if (geometry.entries <= RAW_MAX)
+		return 0;
+	/* The image of a table of one block waits until all of it is there. */
+	if (geometry.entries > TCE_BLOCK_MAX) {
+		ret = pack_flush(packer, err);
+		if (ret)
+			return ret;
+	}
 	ret = tce_create_writer(&packer->writer, &sink, NULL, err);
 	return ret ? ret : tce_begin_table(packer->writer, &geometry, err);
 }
@@ -134,13 +196,22 @@ static int pack_words(void *ctx, uint64_t index, uint64_t *words, size_t count,
 		      struct tce_error *err)
 {
 	struct packer *packer = ctx;
+	const size_t size = count * sizeof(*words);
+	size_t i;
+	int ret = 0;
 
-	return tce_put_words(packer->writer, index, words, count, err);
+	if (packer->writer)
+		ret = tce_put_words(packer->writer, index, words, count, err);
+	packer->word_bytes = index ? 0 : size;
+	for (i = 0; !index && i < count; i++)
+		words[i] = htobe64(words[i]);
+	if (!index)
+		memcpy(packer->words + CHUNK_HEADER_SIZE, words, size);
+	return ret;
 }
 
-static int pack_end(void *ctx, struct tce_error *err)
+static int end_image(struct packer *packer, struct tce_error *err)
 {
-	struct packer *packer = ctx;
 	int ret;
 
 	ret = tce_end_table(packer->writer, err);
@@ -148,9 +219,56 @@ static int pack_end(void *ctx, struct tce_error *err)
 		ret = tce_end_image(packer->writer, err);
 	tce_destroy_writer(packer->writer);
 	packer->writer = NULL;
+	return ret;
+}
+
+static int put_image(struct packer *packer, struct tce_error *err)
+{
+	int ret = pack_flush(packer, err);
+
 	if (ret)
 		return ret;
+	packer->images++;
 	ret = flush_image(packer);
+	return ret ? write_failed(err, ret) : 0;
+}
+
+/* What comes in front of the image's own chunks must have gone before. */
+static int pack_end(void *ctx, struct tce_error *err)
+{
+	struct packer *packer = ctx;
+	int ret;
+
+	if (packer->writer) {
+		ret = end_image(packer, err);
+		if (ret)
+			return ret;
+		/* An image also cuts the bytes around it in two. */
+		if (!packer->word_bytes ||
+		    packer->used + 2 * CHUNK_HEADER_SIZE < packer->word_bytes)
+			return put_image(packer, err);
+	}
+	packer->used = 0;
+	packer->stats->packed_table_bytes += packer->word_bytes;
+	return pack_bytes(packer, packer->words + CHUNK_HEADER_SIZE, packer->word_bytes, err);
+}
+
+static int pack_cut(void *ctx, uint64_t missing, struct tce_error *err)
+{
+	struct packer *packer = ctx;
+	uint8_t chunk[CHUNK_HEADER_SIZE + CHUNK_CUT_SIZE];
+	int ret;
+
+	if (!packer->writer)
+		return pack_end(packer, err);
+	ret = end_image(packer, err);
+	if (!ret)
+		ret = put_image(packer, err);
+	if (ret)
+		return ret;
+	store_le64(chunk + CHUNK_HEADER_SIZE, missing);
+	make_header(packer, chunk, CHUNK_CUT, chunk + CHUNK_HEADER_SIZE, CHUNK_CUT_SIZE);
+	ret = put(packer, chunk, sizeof(chunk));
 	return ret ? write_failed(err, ret) : 0;
 }
 
@@ -160,7 +278,7 @@ static int pack_finish(struct packer *packer, struct tce_error *err)
 	int ret;
 
 	store_le64(chunk + CHUNK_HEADER_SIZE, packer->stats->bytes);
-	store_le64(chunk + CHUNK_HEADER_SIZE + 8, packer->tables);
+	store_le64(chunk + CHUNK_HEADER_SIZE + 8, packer->images);
 	make_header(packer, chunk, CHUNK_END, chunk + CHUNK_HEADER_SIZE, CHUNK_END_SIZE);
 	ret = put(packer, chunk, sizeof(chunk));
 	return ret ? write_failed(err, ret) : 0;
@@ -172,24 +290,37 @@ int tce_pack_stream(const struct tce_source *source, const struct tce_sink *sink
 {
 	struct tce_stream_stats own;
 	struct packer packer = { .sink = *sink, .stats = stats ? stats : &own };
-	struct stream_output output = { pack_bytes, pack_begin, pack_words, pack_end, &packer };
+	struct stream_output output = {
+		.bytes = pack_bytes, .flush = pack_flush, .begin_table = pack_begin,
+		.words = pack_words, .end_words = pack_end, .cut_words = pack_cut,
+		.ctx = &packer,
+	};
 	uint8_t header[PACKED_HEADER_SIZE];
 	int ret;
 
 	memset(packer.stats, 0, sizeof(*packer.stats));
+	packer.pending = malloc(CHUNK_HEADER_SIZE + PENDING_MAX);
 	packer.chunk = malloc(CHUNK_HEADER_SIZE + CHUNK_MAX);
-	if (!packer.chunk)
-		return tce_set_error(err, TCE_ERR_NOMEM, ENOMEM, "packer");
+	packer.words = malloc(CHUNK_HEADER_SIZE + TCE_PAYLOAD_MAX);
+	if (!packer.pending || !packer.chunk || !packer.words) {
+		ret = tce_set_error(err, TCE_ERR_NOMEM, 0, "no memory to pack a stream");
+		goto out;
+	}
 	store_le32(header, PACKED_MAGIC);
 	store_le32(header + 4, PACKED_VERSION);
 	ret = put(&packer, header, sizeof(header));
 	if (ret)
 		ret = write_failed(err, ret);
 	else
-		ret = stream_scan(source, &output, hooks, packer.stats, err);
+		ret = stream_scan(source, NULL, &output, hooks, packer.stats, err);
+	if (!ret)
+		ret = pack_flush(&packer, err);
 	if (!ret)
 		ret = pack_finish(&packer, err);
+out:
 	tce_destroy_writer(packer.writer);
+	free(packer.words);
 	free(packer.chunk);
+	free(packer.pending);
 	return ret;
 }

@@ -33,28 +33,49 @@ static inline uint64_t load_be64(const uint8_t *p)
 	return be64toh(v);
 }
 
-/*
- * Where the scanner's findings go. Every byte of the stream goes to @bytes, in order, but for the
- * entries of tables, which go to @words in blocks of TCE_BLOCK_MAX (the last one may be shorter).
- * @begin_table and @end_words frame them; a table without entries has neither. The
- * OUTPUT_HEADROOM bytes in front of @bytes' bytes, and those bytes themselves, are the callee's to
- * overwrite, so that it can put a header there and write both at once.
- */
+/* The bytes in front of what is given to struct stream_output's @bytes. */
 #define OUTPUT_HEADROOM		16
 
-
+/**
+ * struct stream_output - where the scanner's findings go
+ * @bytes: takes every byte of the stream, in order, but for the entries of tables. The
+ *	OUTPUT_HEADROOM bytes in front of them, and those bytes themselves, are the callee's to
+ *	overwrite, so that it can put a header there and write both at once.
+ * @flush: more is waited for: what was taken must not wait inside.
+ * @begin_table: a table begins that has entries.
+ * @words: takes them, in blocks of TCE_BLOCK_MAX; the last one may be shorter.
+ * @end_words: it has had all its entries.
+ * @cut_words: its last @missing entries are not there, for the stream has ended.
+ * @ctx: handed to each of them.
+ *
+ * Any of them may be NULL.
+ */
 struct stream_output {
 	int (*bytes)(void *ctx, uint8_t *bytes, size_t len, struct tce_error *err);
+	int (*flush)(void *ctx, struct tce_error *err);
 	int (*begin_table)(void *ctx, const struct tce_stream_table *table, struct tce_error *err);
 	int (*words)(void *ctx, uint64_t index, uint64_t *words, size_t count,
 		     struct tce_error *err);
 	int (*end_words)(void *ctx, struct tce_error *err);
+	int (*cut_words)(void *ctx, uint64_t missing, struct tce_error *err);
 	void *ctx;
 };
 
-int stream_scan(const struct tce_source *source, const struct stream_output *output,
-		const struct tce_stream_hooks *hooks, struct tce_stream_stats *stats,
-		struct tce_error *err);
+/**
+ * struct stream_tables - a source's way to hand out tables without making bytes of them
+ * @begin: comes the entries of a table next, of exactly @entries? 1, 0, or an error.
+ * @next: its next extent: 1, 0 at the table's end, or an error. All must be taken.
+ * @ctx: handed to both.
+ */
+struct stream_tables {
+	int (*begin)(void *ctx, uint64_t entries);
+	int (*next)(void *ctx, struct tce_extent *extent);
+	void *ctx;
+};
+
+int stream_scan(const struct tce_source *source, const struct stream_tables *tables,
+		const struct stream_output *output, const struct tce_stream_hooks *hooks,
+		struct tce_stream_stats *stats, struct tce_error *err);
 
 /* A device section as the scanner saw it, to be compared with the description. */
 struct stream_section {
@@ -84,11 +105,13 @@ int stream_check_description(const char *json, size_t len, const struct stream_s
 #define CHUNK_HEADER_SIZE	OUTPUT_HEADROOM
 #define CHUNK_MAX		(1U << 20)
 #define CHUNK_END_SIZE		16
+#define CHUNK_CUT_SIZE		8
 
 enum chunk_type {
 	CHUNK_BYTES	= 1,
 	CHUNK_IMAGE	= 2,
 	CHUNK_END	= 3,
+	CHUNK_CUT	= 4,
 };
 
 /* Running hash after a chunk: its type and size, then its payload, seeded with the one before. */

@@ -24,7 +24,6 @@
  * to trust what they saw. What a guest can gain is that its own migration fails, by a false table
  * that reaches past the stream's end.
  */
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -34,23 +33,17 @@
 #define QEMU_VERSION		3
 #define RAM_VERSION		4
 #define HTAB_VERSION		1
+#define BITMAP_VERSION		1
+#define DISK_VERSION		1
 
 #define UUID_BYTES		16
+/* Pages of 4 KiB, unless the stream says otherwise. */
+#define PAGE_BYTES		4096U
+#define PAGE_BITS_MIN		8
+#define PAGE_BITS_MAX		16
 #define DESCRIPTION_MAX		(16U << 20)
 #define SECTIONS_MAX (1U << 17) /* sections that are compared with the description */
 #define SECTIONS_ROOM		256		/* and that there is room for at first */
-
-int tce_stream_give_up(struct scanner *scan, const char *format, ...)
-{
-	struct tce_stream_stats *stats = scan->in.stats;
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(stats->stopped_why, sizeof(stats->stopped_why), format, args);
-	va_end(args);
-	stats->stopped_at = stream_position(&scan->in);
-	return NOT_UNDERSTOOD;
-}
 
 /* Name the section that is parsed now. */
 static void set_where(struct scanner *scan, uint32_t id, const char *name, size_t len)
@@ -105,13 +98,31 @@ static int scan_capabilities(struct scanner *scan)
 		ret = take_name(in, name, &len, what);
 		if (ret)
 			return ret;
-		if (strcmp(name, "x-ignore-shared")) {
+		if (!strcmp(name, "x-ignore-shared")) {
+			scan->ignore_shared = true;
+		} else if (!strcmp(name, "mapped-ram")) {
+			scan->mapped_ram = true;
+		} else {
 			tce_stream_copy_text(text, name, len);
-			return tce_stream_give_up(scan, "capability %s", text);
+			return tce_stream_give_up(in, "capability %s", text);
 		}
-		scan->ignore_shared = true;
 	}
 	return ret;
+}
+
+/* QEMU has pages of 256 bytes to 64 KiB. */
+static int scan_page_bits(struct scanner *scan)
+{
+	struct stream_input *in = &scan->in;
+	uint32_t bits;
+	int ret = take_be32(in, &bits, "the page size");
+
+	if (ret)
+		return ret;
+	if (bits < PAGE_BITS_MIN || bits > PAGE_BITS_MAX)
+		return tce_stream_give_up(in, "pages of 2^%u bytes", bits);
+	scan->page_bytes = 1U << bits;
+	return 0;
 }
 
 static int scan_configuration(struct scanner *scan)
@@ -137,13 +148,13 @@ static int scan_configuration(struct scanner *scan)
 		if (ret)
 			return ret;
 		if (!strcmp(name, "configuration/target-page-bits"))
-			ret = tce_stream_skip(in, 4, "the page size");
+			ret = scan_page_bits(scan);
 		else if (!strcmp(name, "configuration/uuid"))
 			ret = tce_stream_skip(in, UUID_BYTES, "the UUID");
 		else if (!strcmp(name, "configuration/capabilities"))
 			ret = scan_capabilities(scan);
 		else
-			return tce_stream_give_up(scan, "an unknown part of the configuration");
+			return tce_stream_give_up(in, "an unknown part of the configuration");
 	}
 	return ret;
 }
@@ -158,7 +169,7 @@ static int add_section(struct scanner *scan, const struct stream_section *sectio
 	size_t room;
 
 	if (scan->section_count == SECTIONS_MAX)
-		return tce_stream_give_up(scan, "more than %u sections", SECTIONS_MAX);
+		return tce_stream_give_up(&scan->in, "more than %u sections", SECTIONS_MAX);
 	if (scan->section_count == scan->section_room) {
 		room = scan->section_room ? 2 * scan->section_room : SECTIONS_ROOM;
 		more = realloc(scan->sections, room * sizeof(*more));
@@ -178,17 +189,22 @@ static int scan_start(struct scanner *scan, uint32_t id, const char *name, uint3
 	struct iterated *section;
 
 	if (tce_stream_find_iterated(scan, id))
-		return tce_stream_fail(&scan->in, TCE_ERR_STREAM, "starts a second time");
+		return tce_stream_give_up(&scan->in, "starts a second time");
 	if (scan->iterated_count == ITERATED_MAX)
-		return tce_stream_give_up(scan, "more than %u iterated sections", ITERATED_MAX);
+		return tce_stream_give_up(&scan->in, "more than %u iterated sections",
+					  ITERATED_MAX);
 	section = &scan->iterated[scan->iterated_count];
 	section->id = id;
 	if (!strcmp(name, "ram") && version == RAM_VERSION)
 		section->kind = KIND_RAM;
 	else if (!strcmp(name, "spapr/htab") && version == HTAB_VERSION)
 		section->kind = KIND_HTAB;
+	else if (!strcmp(name, "dirty-bitmap") && version == BITMAP_VERSION)
+		section->kind = KIND_BITMAPS;
+	else if (!strcmp(name, "block") && version == DISK_VERSION)
+		section->kind = KIND_DISKS;
 	else
-		return tce_stream_give_up(scan, "%s", scan->in.where);
+		return tce_stream_give_up(&scan->in, "an unknown kind of section");
 	scan->iterated_count++;
 	return tce_stream_scan_iterated(scan, section);
 }
@@ -203,9 +219,9 @@ static int scan_full(struct scanner *scan, uint32_t id, const char *name, uint32
 	int ret;
 
 	if (tce_stream_find_iterated(scan, id))
-		return tce_stream_fail(in, TCE_ERR_STREAM,
-				       "its number is that of a section sent in parts");
+		return tce_stream_give_up(in, "its number is that of a section sent in parts");
 	in->stats->devices++;
+	tce_stream_watch(in);
 	section->is_table = !strcmp(name, "spapr_iommu") &&
 			    (scan->footers || !scan->footers_known);
 	if (section->is_table)
@@ -246,7 +262,7 @@ static int scan_first(struct scanner *scan)
 	if (ret)
 		return ret;
 	if (!len)
-		return tce_stream_fail(in, TCE_ERR_STREAM, "a section without a name");
+		return tce_stream_give_up(in, "a section without a name");
 	section.name_hash = stream_hash_name(name, len);
 	if (type == QEMU_START)
 		return scan_start(scan, id, name, version);
@@ -256,6 +272,10 @@ static int scan_first(struct scanner *scan)
 /* Another part of a section: u8 type, be32 id. */
 static int scan_part(struct scanner *scan)
 {
+	static const char *const kinds[] = {
+		[KIND_RAM] = "ram", [KIND_HTAB] = "spapr/htab",
+		[KIND_BITMAPS] = "dirty-bitmap", [KIND_DISKS] = "block",
+	};
 	static const char what[] = "its header";
 	struct stream_input *in = &scan->in;
 	struct iterated *section;
@@ -272,21 +292,25 @@ static int scan_part(struct scanner *scan)
 	snprintf(in->where, sizeof(in->where), "section %u", id);
 	section = tce_stream_find_iterated(scan, id);
 	if (!section)
-		return tce_stream_fail(in, TCE_ERR_STREAM, "goes on but was never started");
-	snprintf(in->where, sizeof(in->where), "section %u (%s)", id,
-		 section->kind == KIND_RAM ? "ram" : "spapr/htab");
+		return tce_stream_give_up(in, "goes on but was never started");
+	snprintf(in->where, sizeof(in->where), "section %u (%s)", id, kinds[section->kind]);
 	if (section->ended)
-		return tce_stream_fail(in, TCE_ERR_STREAM, "goes on after its end");
+		return tce_stream_give_up(in, "goes on after its end");
 	section->ended = type == QEMU_LAST;
 	return tce_stream_scan_iterated(scan, section);
 }
 
+/*
+ * A command: u8 type, be16 command, be16 length, that many bytes. A whole stream of its own, of
+ * devices, may follow COMMAND_PACKAGED, whose be32 is its length: its sections are read as all
+ * others are. After COMMAND_COLO more than this stream follows its end.
+ */
 static int scan_command(struct scanner *scan)
 {
 	static const char what[] = "a command";
 	struct stream_input *in = &scan->in;
 	const uint8_t *bytes;
-	uint16_t command;
+	uint16_t command, len;
 	int ret;
 
 	set_part(scan, "command");
@@ -295,19 +319,15 @@ static int scan_command(struct scanner *scan)
 		return ret;
 	bytes = in->buf + in->pos;
 	command = load_be16(bytes + 1);
-	switch (command) {
-	case COMMAND_RETURN_PATH:
-	case COMMAND_PING:
-	case COMMAND_SWITCHOVER:
-		break;
-	case 0:
-		return tce_stream_fail(in, TCE_ERR_STREAM, "command 0");
-	default:
-		return tce_stream_give_up(scan, "command %u (postcopy or COLO)", command);
-	}
+	len = load_be16(bytes + 3);
+	if (!tce_stream_is_command(command, len))
+		return tce_stream_give_up(in, "command %u of %u bytes", command, len);
 	in->pos += 5;
 	in->stats->commands++;
-	return tce_stream_skip(in, load_be16(bytes + 3), what);
+	if (command != COMMAND_ADVISE || !len)
+		return tce_stream_skip(in, len, what);
+	ret = take_be64(in, &scan->page_sizes, what);
+	return ret ? ret : tce_stream_skip(in, len - sizeof(scan->page_sizes), what);
 }
 
 /*
@@ -333,10 +353,8 @@ static int check_description(struct scanner *scan, const char *json, size_t len)
 
 	ret = stream_check_description(json, len, scan->sections, scan->section_count, &differs,
 				       &at, &problem);
-	if (ret < 0) {
-		in->pos += at;
-		return tce_stream_fail(in, TCE_ERR_STREAM, "%s", problem);
-	}
+	if (ret < 0)
+		return tce_stream_give_up(in, "byte %zu: %s", at, problem);
 	in->stats->verdict = (enum tce_stream_verdict)ret;
 	if (ret == TCE_STREAM_DISAGREES)
 		in->stats->verdict_at = differs < scan->section_count ?
@@ -359,6 +377,7 @@ static int scan_description(struct scanner *scan)
 	len = load_be32(in->buf + in->pos + 2);
 	in->stats->description_bytes = len;
 	if (len > DESCRIPTION_MAX) {
+		in->stats->understood = true;
 		ret = end_hook(scan);
 		in->pos += head;
 		return ret ? ret : tce_stream_skip(in, len, "JSON");
@@ -366,51 +385,62 @@ static int scan_description(struct scanner *scan)
 	ret = tce_stream_grow_input(in, head + len);
 	if (!ret)
 		ret = tce_stream_need(in, head + len, "JSON");
+	if (!ret)
+		ret = check_description(scan, (const char *)in->buf + in->pos + head, len);
 	if (ret)
 		return ret;
-	in->pos += head;
-	ret = check_description(scan, (const char *)in->buf + in->pos, len);
-	if (ret)
-		return ret;
-	in->pos -= head;
+	in->stats->understood = true;
 	ret = end_hook(scan);
 	in->pos += head + len;
 	return ret;
 }
 
+/* Give the rest of the input to the output as it is. */
+static int copy_rest(struct stream_input *in)
+{
+	int ret;
+
+	do {
+		in->pos = in->end;
+		ret = tce_stream_emit(in);
+		if (!ret)
+			ret = tce_stream_fill(in, 1);
+	} while (ret > 0);
+	return ret;
+}
+
+/*
+ * The end mark. Sections need not have ended: a background snapshot's RAM never does. Bytes may
+ * follow the description, those of a file that was longer or of a device: they are nobody's, but
+ * are not lost.
+ */
 static int scan_end(struct scanner *scan)
 {
 	struct stream_input *in = &scan->in;
-	size_t i;
+	const uint8_t *mark;
 	int ret;
 
 	set_part(scan, "end mark");
-	for (i = 0; i < scan->iterated_count; i++) {
-		if (!scan->iterated[i].ended)
-			return tce_stream_fail(in, TCE_ERR_STREAM, "section %u (%s) has not ended",
-					       scan->iterated[i].id,
-					       scan->iterated[i].kind == KIND_RAM ? "ram" :
-					       "spapr/htab");
-	}
-	ret = tce_stream_fill(in, 2);
+	ret = peek_bytes(in, 1, 1, &mark);
 	if (ret < 0)
 		return ret;
-	in->stats->understood = true;
-	if (ret && in->buf[in->pos + 1] == QEMU_DESCRIPTION) {
+	if (ret && *mark == QEMU_DESCRIPTION) {
 		ret = scan_description(scan);
+	} else if (ret) {
+		/* Without a description, who knows whether this was the end? */
+		return tce_stream_give_up(in, "something follows the end mark");
 	} else {
+		in->stats->understood = true;
 		ret = end_hook(scan);
 		in->pos++;
 	}
-	if (!ret)
-		ret = tce_stream_fill(in, 1);
-	if (ret < 0)
+	if (ret)
 		return ret;
-	if (ret) {
-		in->stats->understood = false;
-		return tce_stream_give_up(scan, "something follows the stream's end");
-	}
-	return tce_stream_emit(in);
+	ret = tce_stream_fill(in, 1);
+	if (ret <= 0)
+		return ret ? ret : tce_stream_emit(in);
+	in->stats->trailing = true;
+	return in->out ? copy_rest(in) : 0;
 }
 
 static int scan_magic(struct stream_input *in)
@@ -448,10 +478,9 @@ static int scan_section(struct scanner *scan, uint8_t type)
 	case QEMU_DESCRIPTION:
 	case QEMU_CONFIGURATION:
 	case QEMU_FOOTER:
-		return tce_stream_fail(&scan->in, TCE_ERR_STREAM,
-				       "0x%02x where a section must begin", type);
+		return tce_stream_give_up(&scan->in, "0x%02x where a section must begin", type);
 	default:
-		return tce_stream_give_up(scan, "section type 0x%02x", type);
+		return tce_stream_give_up(&scan->in, "section type 0x%02x", type);
 	}
 }
 
@@ -477,41 +506,29 @@ static int scan_sections(struct scanner *scan)
 	return ret;
 }
 
-/* Give the rest of the stream to the output as it is. */
-static int copy_rest(struct scanner *scan)
+int stream_scan(const struct tce_source *source, const struct stream_tables *tables,
+		const struct stream_output *output, const struct tce_stream_hooks *hooks,
+		struct tce_stream_stats *stats, struct tce_error *err)
 {
-	struct stream_input *in = &scan->in;
-	int ret = end_hook(scan);
-
-	while (!ret) {
-		in->pos = in->end;
-		ret = tce_stream_emit(in);
-		if (!ret)
-			ret = tce_stream_fill(in, 1);
-		if (ret <= 0)
-			break;
-		ret = 0;
-	}
-	return ret;
-}
-
-int stream_scan(const struct tce_source *source, const struct stream_output *output,
-		const struct tce_stream_hooks *hooks, struct tce_stream_stats *stats,
-		struct tce_error *err)
-{
-	struct scanner scan = { .hooks = hooks };
+	struct scanner scan = { .hooks = hooks, .page_bytes = PAGE_BYTES };
 	int ret;
 
 	ret = tce_stream_open_input(&scan.in, source, output, stats, err);
 	if (ret)
 		return ret;
+	/* The end mark goes out when those who may object to the stream have seen all of it. */
+	scan.in.hold = hooks && hooks->end;
+	scan.tables = tables;
 	scan.words = malloc(TCE_BLOCK_MAX * sizeof(*scan.words));
 	if (scan.words)
 		ret = scan_sections(&scan);
 	else
 		ret = tce_set_error(err, TCE_ERR_NOMEM, 0, "no memory for a block of entries");
-	if (ret == NOT_UNDERSTOOD)
-		ret = copy_rest(&scan);
+	if (ret == NOT_UNDERSTOOD) {
+		ret = end_hook(&scan);
+		if (!ret && output)
+			ret = copy_rest(&scan.in);
+	}
 	free(scan.sections);
 	free(scan.words);
 	tce_stream_close_input(&scan.in);

@@ -8,31 +8,22 @@
 
 #include "stream-input.h"
 
-enum section_type {
-	QEMU_END		= 0x00,
-	QEMU_START		= 0x01,
-	QEMU_PART		= 0x02,
-	QEMU_LAST		= 0x03,
-	QEMU_FULL		= 0x04,
-	QEMU_SUBSECTION		= 0x05,
-	QEMU_DESCRIPTION	= 0x06,
-	QEMU_CONFIGURATION	= 0x07,
-	QEMU_COMMAND		= 0x08,
-	QEMU_FOOTER		= 0x7e,
-};
-
 enum command {
 	COMMAND_RETURN_PATH	= 1,
 	COMMAND_PING		= 2,
-	COMMAND_ADVISE		= 3,	/* postcopy, as are 4 to 7; 8: packaged, 9: its bitmap */
+	COMMAND_ADVISE		= 3,	/* this and the next ones: postcopy */
+	COMMAND_LISTEN		= 4,
+	COMMAND_RUN		= 5,
+	COMMAND_DISCARD		= 6,
+	COMMAND_RESUME		= 7,
+	COMMAND_PACKAGED	= 8,
+	COMMAND_BITMAP		= 9,
 	COMMAND_COLO		= 10,
 	COMMAND_SWITCHOVER	= 11,
 };
 
-/* The status of functions here beside negative ones and 0: copy the rest as it is. */
-#define NOT_UNDERSTOOD		1
-
 #define FOOTER_SIZE		5
+#define ADVISE_BYTES		16		/* be64 sizes of RAM pages, be64 size of a page */
 #define ITERATED_MAX		64		/* sections that are sent in parts */
 
 /**
@@ -43,7 +34,7 @@ enum command {
  */
 struct iterated {
 	uint32_t id;
-	enum { KIND_RAM, KIND_HTAB } kind;
+	enum { KIND_RAM, KIND_HTAB, KIND_BITMAPS, KIND_DISKS } kind;
 	bool ended;
 };
 
@@ -54,34 +45,45 @@ struct iterated {
  * @footers: sections have footers; valid when @footers_known is set.
  * @footers_known: the first section that has ended told.
  * @ignore_shared: RAM blocks come with an address.
+ * @mapped_ram: RAM is not in the stream but in places of its file that the stream tells.
+ * @page_sizes: of the RAM blocks together, if postcopy has been announced; else 0.
+ * @page_bytes: of a RAM page in the stream.
  * @iterated: sections sent in parts.
  * @iterated_count: how many.
  * @sections: other sections, for the description.
  * @section_count: how many.
  * @section_room: how many there is room for.
  * @words: TCE_BLOCK_MAX entries of a table.
+ * @tables: the stream's tables without their bytes, or NULL.
  */
 struct scanner {
 	struct stream_input in;
 	const struct tce_stream_hooks *hooks;
 	bool footers, footers_known;
 	bool ignore_shared;
+	bool mapped_ram;
+	uint64_t page_sizes;
+	uint32_t page_bytes;
 	struct iterated iterated[ITERATED_MAX];
 	size_t iterated_count;
 	struct stream_section *sections;
 	size_t section_count, section_room;
 	uint64_t *words;
+	const struct stream_tables *tables;
 };
-
-/* Say why the rest is copied as it is. Returns NOT_UNDERSTOOD. */
-int tce_stream_give_up(struct scanner *scan, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
 
 /* stream-ram.c: sections that are sent in parts */
 struct iterated *tce_stream_find_iterated(struct scanner *scan, uint32_t id);
 int tce_stream_scan_iterated(struct scanner *scan, struct iterated *section);
 
-/* stream-device.c: go past the contents of a device's section and its footer */
+/* stream-disk.c: the contents of sections of disks and of their dirty bitmaps */
+int tce_stream_scan_bitmaps(struct stream_input *in);
+int tce_stream_scan_disks(struct stream_input *in);
+
+/* stream-device.c: is that a command of QEMU's, and has it as many bytes? */
+bool tce_stream_is_command(uint16_t command, uint16_t len);
+
+/* The same file: go past the contents of a device's section and its footer */
 int tce_stream_scan_contents(struct scanner *scan, uint32_t id);
 
 /* stream-table.c: the contents and the footer of a section "spapr_iommu" */

@@ -55,6 +55,76 @@ static int need_word(struct scanner *scan, const struct tce_stream_table *table,
 	return ret;
 }
 
+/*
+ * The stream has ended, as it should, in what was taken for a table. What was held of it goes out.
+ * Returns NOT_UNDERSTOOD, or an error.
+ */
+static int cut_words(struct scanner *scan, const struct tce_stream_table *table, uint64_t index,
+		     size_t held, uint64_t missing)
+{
+	struct stream_input *in = &scan->in;
+	int ret = 0;
+
+	in->stats->entries -= missing;
+	in->stats->table_bytes -= missing * WORD;
+	if (held)
+		ret = put_words(scan, table, index, held);
+	if (!ret && in->out && in->out->cut_words)
+		ret = in->out->cut_words(in->out->ctx, missing, in->err);
+	return ret ? ret : NOT_UNDERSTOOD;
+}
+
+/* Show a block of an extent that nobody takes as such, or of the gap before one. */
+static int show_words(struct scanner *scan, const struct tce_stream_table *table,
+		      const struct tce_extent *extent)
+{
+	const struct tce_stream_hooks *hooks = scan->hooks;
+	uint64_t skip = 0;
+	size_t n;
+	int ret = 0;
+
+	for (; !ret && skip < extent->count; skip += n) {
+		n = (size_t)min_u64(extent->count - skip, TCE_BLOCK_MAX);
+		tce_expand_extent(extent, skip, scan->words, n);
+		ret = hooks->words(hooks->ctx, table, extent->first + skip, scan->words, n,
+				   scan->in.err);
+	}
+	return ret;
+}
+
+/* The entries of a table that comes packed and of which nobody wants the bytes. */
+static int scan_extents(struct scanner *scan, const struct tce_stream_table *table)
+{
+	const struct tce_stream_hooks *hooks = scan->hooks;
+	struct tce_extent extent, gap = { 0 };
+	int ret;
+
+	for (;;) {
+		ret = scan->tables->next(scan->tables->ctx, &extent);
+		if (ret < 0)
+			return ret;
+		if (hooks && hooks->extent) {
+			if (!ret)
+				return 0;
+			ret = hooks->extent(hooks->ctx, table, &extent, scan->in.err);
+		} else if (hooks && hooks->words) {
+			gap.count = (ret ? extent.first : table->geometry.entries) - gap.first;
+			if (!ret)
+				return show_words(scan, table, &gap);
+			ret = show_words(scan, table, &gap);
+			if (!ret)
+				ret = show_words(scan, table, &extent);
+			gap.first = extent.first + extent.count;
+		} else if (!ret) {
+			return 0;
+		} else {
+			ret = 0;
+		}
+		if (ret)
+			return ret;
+	}
+}
+
 static int scan_words(struct scanner *scan, const struct tce_stream_table *table)
 {
 	struct stream_input *in = &scan->in;
@@ -64,6 +134,8 @@ static int scan_words(struct scanner *scan, const struct tce_stream_table *table
 
 	while (left) {
 		ret = need_word(scan, table, index + held);
+		if (ret == NOT_UNDERSTOOD)
+			return cut_words(scan, table, index, held, left);
 		if (ret)
 			return ret;
 		count = (size_t)min_u64((in->end - in->pos) / WORD, left);
@@ -164,6 +236,16 @@ static int scan_entries(struct scanner *scan, const struct tce_stream_table *tab
 		ret = hooks->begin_table(hooks->ctx, table, err);
 	if (ret || !table->geometry.entries)
 		return ret;
+	if (scan->tables && scan->in.pos == scan->in.end) {
+		ret = scan->tables->begin(scan->tables->ctx, table->geometry.entries);
+		if (ret < 0)
+			return ret;
+		if (ret) {
+			scan->in.base += table->geometry.entries * WORD;
+			scan->in.stats->bytes = stream_position(&scan->in);
+			return scan_extents(scan, table);
+		}
+	}
 	if (out && out->begin_table)
 		ret = out->begin_table(out->ctx, table, err);
 	if (!ret)

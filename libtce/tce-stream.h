@@ -77,8 +77,10 @@ enum tce_stream_verdict {
  * @verdict_at: offset of the first section that it does not agree with.
  * @understood: the stream was understood to its end.
  * @stopped_at: if not, the offset from which on it was copied untouched.
- * @stopped_why: and the reason, one line.
+ * @stopped_why: and the reason, one line without what a terminal would act on.
  * @machine: QEMU's machine type, or empty.
+ * @trailing: bytes follow the stream's end, or that of the packed stream, as in a file or on a
+ *	device that was longer. Those behind QEMU's end were copied as they are.
  */
 struct tce_stream_stats {
 	uint64_t bytes;
@@ -103,6 +105,7 @@ struct tce_stream_stats {
 	uint64_t stopped_at;
 	char stopped_why[128];
 	char machine[64];
+	bool trailing;
 };
 
 /**
@@ -110,6 +113,9 @@ struct tce_stream_stats {
  * @begin_table: a table begins.
  * @words: @count of its entries from @index on, in host byte order, in index order without gaps.
  *	What this function writes into @words takes their place.
+ * @extent: a piece of a table that comes packed and goes nowhere: takes the place of @words, with
+ *	runs as runs; entries of which no piece comes are zero. Where the stream does not come
+ *	packed, or goes on to a sink, @words is called all the same.
  * @end_table: a table has ended; @table->geometry and @table->whole are final.
  * @end: every section has been seen, or the stream is not understood from here on
  *	(@stats->understood). The bytes without which QEMU does not start the guest have
@@ -126,6 +132,8 @@ struct tce_stream_hooks {
 	int (*end_table)(void *ctx, const struct tce_stream_table *table, struct tce_error *err);
 	int (*end)(void *ctx, const struct tce_stream_stats *stats, struct tce_error *err);
 	void *ctx;
+	int (*extent)(void *ctx, const struct tce_stream_table *table,
+		      const struct tce_extent *extent, struct tce_error *err);
 };
 
 /**

@@ -57,9 +57,14 @@ __attribute__((format(printf, 2, 3))) static void describe(struct maker *m, cons
 	va_start(args, format);
 	len = vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	m->json = realloc(m->json, m->json_size + (size_t)len + 1);
-	if (len < 0 || !m->json)
+	if (len < 0)
 		abort();
+	if (m->json_size + (size_t)len > m->json_room) {
+		m->json_room = 2 * (m->json_size + (size_t)len);
+		m->json = realloc(m->json, m->json_room);
+		if (!m->json)
+			abort();
+	}
 	memcpy(m->json + m->json_size, text, (size_t)len);
 	m->json_size += (size_t)len;
 }

@@ -17,6 +17,7 @@
  * @room: how many there is room for.
  * @json: description so far.
  * @json_size: its size.
+ * @json_room: how much there is room for.
  * @footers: sections have footers.
  */
 struct maker {
@@ -25,6 +26,7 @@ struct maker {
 	size_t room;
 	char *json;
 	size_t json_size;
+	size_t json_room;
 	bool footers;
 };
 

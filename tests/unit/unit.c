@@ -12,8 +12,11 @@ static int memory_write(void *ctx, const void *buf, size_t len)
 
 	if (memory->room && memory->size + len > memory->room)
 		return -ENOSPC;
-	memory->data = realloc(memory->data, memory->size + len);
-	assert_non_null(memory->data);
+	if (memory->size + len > memory->capacity) {
+		memory->capacity = memory->size + len + memory->size / 2;
+		memory->data = realloc(memory->data, memory->capacity);
+		assert_non_null(memory->data);
+	}
 	memcpy(memory->data + memory->size, buf, len);
 	memory->size += len;
 	return 0;

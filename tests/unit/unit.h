@@ -30,6 +30,7 @@
 struct memory {
 	uint8_t *data;
 	size_t size;
+	size_t capacity;
 	size_t room;
 	size_t read;
 	size_t piece;

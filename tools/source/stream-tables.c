@@ -47,6 +47,16 @@ static int keep_words(void *ctx, const struct tce_stream_table *table, uint64_t 
 	return tce_put_words(tables->writer, index, words, count, err);
 }
 
+static int keep_extent(void *ctx, const struct tce_stream_table *table,
+		       const struct tce_extent *extent, struct tce_error *err)
+{
+	struct stream_tables *tables = ctx;
+
+	if (!extent->words)
+		return tce_put_run(tables->writer, extent, err);
+	return tce_put_words(tables->writer, extent->first, extent->words, extent->count, err);
+}
+
 static int keep_end(void *ctx, const struct tce_stream_table *table, struct tce_error *err)
 {
 	struct stream_tables *tables = ctx;
@@ -115,7 +125,10 @@ int open_stream_tables(struct stream_tables *tables, struct tce_error *err)
 
 struct tce_stream_hooks stream_tables_hooks(struct stream_tables *tables)
 {
-	return (struct tce_stream_hooks){ keep_begin, keep_words, keep_end, keep_finish, tables };
+	return (struct tce_stream_hooks){
+		.begin_table = keep_begin, .words = keep_words, .extent = keep_extent,
+		.end_table = keep_end, .end = keep_finish, .ctx = tables,
+	};
 }
 
 int read_stream_tables(struct stream_tables *tables, struct tce_reader **reader,
