@@ -62,7 +62,7 @@ bool check_address(const char *option, const char *address)
 	uint64_t fd;
 
 	rest = get_rest(address, "unix:");
-	if (rest && *rest && strlen(rest) < sizeof(sun.sun_path))
+	if (rest && *rest && strlen(address) < sizeof(sun.sun_path) + strlen("unix:"))
 		return true;
 	rest = get_rest(address, "tcp:");
 	if (rest && split_host(rest, host, port))
