@@ -244,7 +244,9 @@ static void find_in_mixed_run(void *ctx, const struct run *run)
 	}
 }
 
-/* Look for the guest pages in the table that the source stands at. Return: 1 if they are reached. */
+/*
+ * Look for the guest pages in the table that the source stands at. Return: 1 if they are reached.
+ */
 static int look_for(struct source *source, struct lookup *lookup, struct tce_error *err)
 {
 	char name[TABLE_NAME_SIZE];

@@ -106,8 +106,9 @@ static const struct cli cli = {
 };
 
 /*
- * What each mode does. @rewinds: it goes over the source more than once. @answers: it is a question,
- * of which the exit code is the answer. @says_none: a source without tables is worth a line.
+ * What each mode does. @rewinds: it goes over the source more than once. @answers: it is a
+ * question, of which the exit code is the answer. @says_none: a source without tables is worth a
+ * line.
  * @has_json: it can print JSON.
  */
 static const struct {

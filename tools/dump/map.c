@@ -34,8 +34,8 @@ uint64_t map_columns(void)
 }
 
 /*
- * The sum of weighted entries, modulo 2^64, in one step for a run of any length. It does not depend on
- * how the entries were cut into runs.
+ * The sum of weighted entries, modulo 2^64, in one step for a run of any length. It does not
+ * depend on how the entries were cut into runs.
  */
 static uint64_t sum_run(uint64_t first, uint64_t count, uint64_t tce, uint64_t stride)
 {

@@ -162,7 +162,8 @@ static int pair_group(struct table_list *a, const struct key *one, size_t n, str
 	if (!one->geometry->has_vm || !two->geometry->has_vm)
 		return tce_set_error(
 			err, TCE_ERR_NO_TABLE, 0,
-			"%s: one side has it of several VMs, the other does not say of which: choose with --vm",
+			"%s: one side has it of several VMs, the other does not say of which: "
+			"choose with --vm",
 			format_table(one->geometry, table));
 	for (i = 0; i < n && k < m;) {
 		order = compare_vms(one[i].geometry, two[k].geometry);

@@ -2,11 +2,11 @@
 /*
  * tce-restore: put the tables of a TCE image into the live tables of a VMM, all of them or none.
  *
- * The image is read twice: the first time to see that it is not torn and that every table of it has
- * a table to go to, with the same geometry. That is a matter of its records; words are verified when
- * they are read, once, to be written. Before the first of them is, what the live tables hold is saved
- * to a scratch image; when some are damaged, or the kernel refuses an entry, that is put back. A
- * second process, the guard, does so when the first one is killed.
+ * The image is read twice: the first time to see that it is not torn and that every table of it
+ * has a table to go to, with the same geometry. That is a matter of its records; words are
+ * verified when they are read, once, to be written. Before the first of them is, what the live
+ * tables hold is saved to a scratch image; when some are damaged, or the kernel refuses an entry,
+ * that is put back. A second process, the guard, does so when the first one is killed.
  */
 #include <inttypes.h>
 #include <limits.h>

@@ -107,7 +107,9 @@ int target_error(const struct target *target, struct tce_error *err);
 /* image.c: read the image a first time: is it whole, and what is in it? */
 int check_image(struct restore *restore, struct tce_error *err);
 
-/* target.c: open what is to be filled; then find the place of every table and compare geometries. */
+/*
+ * target.c: open what is to be filled; then find the place of every table and compare geometries.
+ */
 int open_target(struct restore *restore, struct tce_error *err);
 int find_targets(struct restore *restore, struct tce_error *err);
 

@@ -56,7 +56,8 @@ static int find_table(struct restore *restore, struct target *target, struct tce
 	} else if (!(target->saved.known & TCE_KNOWN_LIOBN)) {
 		return tce_set_error(
 			err, TCE_ERR_UNKNOWN, 0,
-			"the image does not know this table's LIOBN: choose the table to fill with --fd");
+			"the image does not know this table's LIOBN: choose the table to fill "
+			"with --fd");
 	}
 	liobn = target->saved.liobn;
 	if (target->saved.known & TCE_KNOWN_LIOBN)
@@ -189,7 +190,8 @@ static int check_writable(const struct tce_table *table, struct tce_error *err)
 		return TCE_OK;
 	return tce_set_error(
 		err, TCE_ERR_UNSUPPORTED, 0,
-		"restoring needs a kernel with the TCE patches: on this one a table can only be read");
+		"restoring needs a kernel with the TCE patches: on this one a table can "
+		"only be read");
 }
 
 static int open_vmm(struct restore *restore, struct tce_error *err)

@@ -79,7 +79,9 @@ static int write_tables(struct restore *restore, struct tce_error *err)
 		ret = tce_load_table(target->table, reader, &target->loaded, &progress, err);
 		end_meter(&meter);
 	}
-	/* Only at its end is an image known to be whole, also one that was overwritten meanwhile. */
+	/*
+	 * Only at its end is an image known to be whole, also one that was overwritten meanwhile.
+	 */
 	if (!ret)
 		ret = tce_next_table(reader, &geometry, err);
 	tce_destroy_reader(reader);

@@ -131,7 +131,10 @@ static int criu_next_table(struct source *source, struct tce_geometry *geometry,
 				    geometry->liobn);
 		name_error(err, file->path);
 	}
-	/* An image that was put there by hand may name another VM, or none: the folder's word counts. */
+	/*
+	 * An image that was put there by hand may name another VM, or none: the folder's word
+	 * counts.
+	 */
 	if (ret > 0) {
 		geometry->has_vm = true;
 		geometry->vm = file->vm;

@@ -139,7 +139,8 @@ static int choose_unnamed(const struct tce_vmm *vmm, pid_t pid, struct tce_table
 		used += (size_t)snprintf(fds + used, sizeof(fds) - used, " %d", tce_vmm_fd(vmm, i));
 	return tce_set_error(
 		err, TCE_ERR_UNKNOWN, 0,
-		"PID %d: this kernel does not tell which table has which LIOBN: choose with --fd among%s",
+		"PID %d: this kernel does not tell which table has which LIOBN: choose "
+		"with --fd among%s",
 		(int)pid, fds);
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The proxy: a thread for each connection, which copies what comes, and one more for what goes back.
+ * The proxy: a thread for each connection, which copies what comes, and one more for what goes
+ * back.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * An image from JSON. What tce-dump --json prints gives the image that it was printed of. Members
+ * may come in any order: a table's runs are gone over first, and read when its header is known.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "image/image.h"
+#include "image/json.h"
+#include "output.h"
+
+/* The longest origin and made_by. */
+#define STRING_SIZE 128
+
+/**
+ * struct document - the JSON of some tables
+ * @json: the file.
+ * @made_by: the program that made the image, or empty.
+ * @tables: where the array of tables is.
+ * @has_tables: it is somewhere.
+ * @count: tables written.
+ * @writer: of the image.
+ */
+struct document {
+	struct json json;
+	char made_by[STRING_SIZE];
+	struct json_place tables;
+	bool has_tables;
+	unsigned int count;
+	struct tce_writer *writer;
+};
+
+/* What of a table's JSON is said by the rest of it: nobody has to keep it right. */
+static const char *const derived[] = {
+	"used",	  "read_write",	     "read_only", "write_only",
+	"poison", "allocated_pages", "hw_tables", "dirty_log",
+};
+
+static bool is_derived(const char *key)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(derived); i++)
+		if (!strcmp(key, derived[i]))
+			return true;
+	return false;
+}
+
+/* Read a part of the geometry that may be null: not known. */
+static bool read_part(struct json *json, struct tce_geometry *geometry, unsigned int known,
+		      uint64_t *value)
+{
+	bool is_null;
+
+	if (!read_json_number(json, value, &is_null))
+		return false;
+	if (!is_null)
+		geometry->known |= known;
+	return true;
+}
+
+static bool read_small(struct json *json, struct tce_geometry *geometry, unsigned int known,
+		       uint32_t *small)
+{
+	uint64_t value = 0;
+
+	if (!read_part(json, geometry, known, &value))
+		return false;
+	*small = (uint32_t)value;
+	return value <= UINT32_MAX || fail_json(json, "%" PRIu64 " is too large", value);
+}
+
+static bool read_vm(struct json *json, struct tce_geometry *geometry)
+{
+	bool is_null;
+
+	if (!read_json_number(json, &geometry->vm, &is_null))
+		return false;
+	geometry->has_vm = !is_null;
+	return true;
+}
+
+static bool read_exact(struct json *json, struct tce_geometry *geometry)
+{
+	bool exact;
+
+	if (!read_json_bool(json, &exact))
+		return false;
+	if (exact)
+		geometry->known |= TCE_KNOWN_ENTRIES;
+	else
+		geometry->known &= ~TCE_KNOWN_ENTRIES;
+	return true;
+}
+
+/* Read one member of a table but its runs. */
+static bool read_header_member(struct json *json, const char *key, struct tce_geometry *geometry)
+{
+	if (!strcmp(key, "liobn"))
+		return read_part(json, geometry, TCE_KNOWN_LIOBN, &geometry->liobn);
+	if (!strcmp(key, "vm"))
+		return read_vm(json, geometry);
+	if (!strcmp(key, "page_shift"))
+		return read_small(json, geometry, TCE_KNOWN_PAGE_SHIFT, &geometry->page_shift);
+	if (!strcmp(key, "bus_offset"))
+		return read_part(json, geometry, TCE_KNOWN_BUS_OFFSET, &geometry->bus_offset);
+	if (!strcmp(key, "entries"))
+		return read_json_number(json, &geometry->entries, NULL);
+	if (!strcmp(key, "entries_exact"))
+		return read_exact(json, geometry);
+	if (!strcmp(key, "flags"))
+		return read_small(json, geometry, 0, &geometry->flags);
+	if (!strcmp(key, "origin"))
+		return read_json_string(json, geometry->origin, sizeof(geometry->origin));
+	if (is_derived(key))
+		return skip_json_value(json);
+	return fail_json(json, "a table has no member \"%s\"", key);
+}
+
+static bool read_run(struct document *document)
+{
+	struct json *json = &document->json;
+	struct tce_extent run = { 0 };
+	char key[JSON_STRING_SIZE];
+	bool first = true, ok;
+
+	if (!begin_json_list(json, '{'))
+		return false;
+	while (next_json_member(json, &first, key) && key[0]) {
+		if (!strcmp(key, "first"))
+			ok = read_json_number(json, &run.first, NULL);
+		else if (!strcmp(key, "count"))
+			ok = read_json_number(json, &run.count, NULL);
+		else if (!strcmp(key, "tce"))
+			ok = read_json_number(json, &run.tce, NULL);
+		else if (!strcmp(key, "stride"))
+			ok = read_json_number(json, &run.stride, NULL);
+		else if (!strcmp(key, "ioba") || !strcmp(key, "access"))
+			ok = skip_json_value(json);
+		else
+			ok = fail_json(json, "a run has no member \"%s\"", key);
+		if (!ok)
+			return false;
+	}
+	if (json->err->code)
+		return false;
+	if (!run.count)
+		return fail_json(json, "a run without a count");
+	if (tce_put_run(document->writer, &run, json->err) < 0) {
+		name_error(json->err, json->name);
+		return false;
+	}
+	return true;
+}
+
+static bool read_runs(struct document *document)
+{
+	struct json *json = &document->json;
+	bool first = true, more;
+
+	if (!begin_json_list(json, '['))
+		return false;
+	while (next_json_element(json, &first, &more)) {
+		if (!more)
+			return true;
+		if (!read_run(document))
+			return false;
+	}
+	return false;
+}
+
+static bool write_table(struct document *document, const struct tce_geometry *geometry,
+			const struct json_place *runs)
+{
+	struct json *json = &document->json;
+	struct json_place end;
+	int ret;
+
+	if (!get_json_place(json, &end) || !go_to_json_place(json, runs))
+		return false;
+	ret = tce_begin_table(document->writer, geometry, json->err);
+	if (!ret && !read_runs(document))
+		return false;
+	if (!ret)
+		ret = tce_end_table(document->writer, json->err);
+	if (ret < 0) {
+		name_error(json->err, json->name);
+		return false;
+	}
+	document->count++;
+	return go_to_json_place(json, &end);
+}
+
+static bool read_table(struct document *document)
+{
+	struct tce_geometry geometry = { .known = TCE_KNOWN_ENTRIES };
+	struct json *json = &document->json;
+	struct json_place runs = { .offset = -1 };
+	char key[JSON_STRING_SIZE];
+	bool first = true, ok;
+
+	if (!begin_json_list(json, '{'))
+		return false;
+	while (next_json_member(json, &first, key) && key[0]) {
+		if (!strcmp(key, "runs"))
+			ok = get_json_place(json, &runs) && skip_json_value(json);
+		else
+			ok = read_header_member(json, key, &geometry);
+		if (!ok)
+			return false;
+	}
+	if (json->err->code)
+		return false;
+	if (runs.offset < 0)
+		return fail_json(json, "a table without runs");
+	return write_table(document, &geometry, &runs);
+}
+
+static bool read_tables(struct document *document)
+{
+	struct json *json = &document->json;
+	bool first = true, more;
+
+	if (!go_to_json_place(json, &document->tables) || !begin_json_list(json, '['))
+		return false;
+	while (next_json_element(json, &first, &more)) {
+		if (!more)
+			return true;
+		if (!read_table(document))
+			return false;
+	}
+	return false;
+}
+
+/* Go over all of it: where are the tables, and who made them? */
+static bool read_document(struct document *document)
+{
+	struct json *json = &document->json;
+	char key[JSON_STRING_SIZE];
+	bool first = true, ok;
+
+	if (!begin_json_list(json, '{'))
+		return false;
+	while (next_json_member(json, &first, key) && key[0]) {
+		if (!strcmp(key, "tables")) {
+			document->has_tables = true;
+			ok = get_json_place(json, &document->tables) && skip_json_value(json);
+		} else if (!strcmp(key, "made_by")) {
+			ok = read_json_string(json, document->made_by, STRING_SIZE);
+		} else if (!strcmp(key, "source")) {
+			ok = skip_json_value(json);
+		} else {
+			ok = fail_json(json, "there is no member \"%s\"", key);
+		}
+		if (!ok)
+			return false;
+	}
+	return !json->err->code && end_json(json) &&
+	       (document->has_tables || fail_json(json, "there are no tables in it"));
+}
+
+static int write_image(struct document *document, const char *path, struct tce_error *err)
+{
+	struct output output;
+	uint64_t size;
+	int ret;
+
+	ret = open_output(&output, path, err);
+	if (ret < 0)
+		return ret;
+	ret = tce_create_writer(&document->writer, &output.sink,
+				document->made_by[0] ? document->made_by : NULL, err);
+	if (!ret)
+		ret = read_tables(document) ? tce_end_image(document->writer, err) : err->code;
+	if (!ret)
+		ret = commit_output(&output, err);
+	if (ret < 0) {
+		name_error(err, output.path);
+	} else if (output.file) {
+		size = tce_writer_size(document->writer);
+		print_result("%s: %u table%s in %" PRIu64 " bytes", path, document->count,
+			     document->count == 1 ? "" : "s", size);
+	}
+	tce_destroy_writer(document->writer);
+	close_output(&output);
+	return ret;
+}
+
+int image_from_json(const char *name, const char *path, struct tce_error *err)
+{
+	struct document document = { 0 };
+	struct input *input;
+	int fd, ret;
+
+	ret = open_input(&input, name, err);
+	if (ret < 0)
+		return ret;
+	/* It is read twice. */
+	ret = keep_input(input, err);
+	if (ret < 0)
+		goto out_close;
+	fd = fcntl(input->fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	document.json = (struct json){ .name = input->name, .line = 1, .err = err };
+	document.json.file = fd < 0 ? NULL : fdopen(fd, "r");
+	if (!document.json.file) {
+		ret = tce_set_error(err, TCE_ERR_IO, errno, "cannot be read");
+		name_error(err, input->name);
+		if (fd >= 0)
+			close(fd);
+		goto out_close;
+	}
+	ret = read_document(&document) ? write_image(&document, path, err) : err->code;
+	fclose(document.json.file);
+out_close:
+	close_input(input);
+	return ret;
+}
