@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# What the scripts of this folder share: QEMU's source package as a git tree, the tools that
+# its build wants, its configurations. Sourced by bash.
+. "$(dirname "${BASH_SOURCE[0]}")/../tests/lab/common.sh"
+
+QEMU_DIR=$TOP/qemu
+# configurations: this machine's (qtest and TCG), and the lab's hosts' (KVM alone)
+MESON_WANTED=1.5.0
+
+# series SUITE: the patches for a suite's QEMU, in apply order, without the cover letter
+series() {
+	local dir=$QEMU_DIR
+	[ "$1" = "$GUEST_SUITE" ] || dir=$QEMU_DIR/$1
+	find "$dir" -maxdepth 1 -name '[0-9]*.patch' ! -name '0000-*' | sort
+}
+
+# qemu_source SUITE: the suite's source package, with Debian's patches, as a git tree with a tag
+# "base". Prints its path. Whoever checks something else out makes a work tree of its own.
+qemu_source() {
+	local opts version dir
+	opts=$(apt_with "$1") || return
+	# shellcheck disable=SC2086
+	version=$(apt-cache $opts showsrc qemu | sed -n 's/^Version: *//p' | sort -V | tail -n 1)
+	[ -n "$version" ] || { say "no source package of QEMU in $1"; return 1; }
+	dir=$CACHE/qemu-${version#*:}
+	(
+		flock 8
+		[ ! -d "$dir/.git" ] || exit 0
+		rm -rf "$dir" "$dir.new"
+		mkdir -p "$dir.new"
+		cd "$dir.new"
+		say "unpacking QEMU $version"
+		# shellcheck disable=SC2086
+		apt-get $opts -qq source --download-only "qemu=$version"
+		dpkg-source --no-check -x ./*.dsc tree >/dev/null
+		rm -rf tree/.pc
+		git -C tree init -q
+		git -C tree config user.name lab
+		git -C tree config user.email lab@localhost
+		git -C tree config gc.auto 0
+		git -C tree add -Af
+		git -C tree commit -qm base
+		git -C tree tag base
+		mv tree "$dir"
+		cd "$CACHE"
+		rm -rf "$dir.new"
+	) 8>"$CACHE/source.lock" >&2 || return
+	printf '%s\n' "$dir"
+}
+
+# use_meson: QEMU wants a newer meson than Debian 12 has, but meson is nothing but Python, and
+# QEMU's configure takes a module that Python finds.
+use_meson() {
+	local have dir=$CACHE/meson-$GUEST_SUITE opts
+	have=$(meson --version 2>/dev/null || echo 0)
+	! dpkg --compare-versions "$have" ge "$MESON_WANTED" || return 0
+	if [ ! -d "$dir" ]; then
+		opts=$(apt_with "$GUEST_SUITE") || return
+		rm -rf "$dir.new"
+		mkdir -p "$dir.new"
+		# shellcheck disable=SC2086
+		(cd "$dir.new" && apt-get $opts -qq download meson >&2 && dpkg-deb -x meson_*.deb .) || return
+		mv "$dir.new" "$dir"
+	fi
+	export PYTHONPATH=$dir/usr/lib/python3/dist-packages
+}
+
+# The devices that the lab and the tests use, beside what every pseries machine has
+devices() {
+	local name
+	for name in PSERIES VIRTIO_PCI VIRTIO_BLK VIRTIO_NET VIRTIO_SCSI VIRTIO_SERIAL VIRTIO_RNG VFIO_PCI SCSI; do
+		printf 'CONFIG_%s=y\n' "$name"
+	done
+}
+
+# configure_qemu SOURCE BUILD native|lab: few features and devices, since it is built on two cores
+configure_qemu() {
+	local src=$1 build=$2 kind=$3 options=()
+	case $kind in
+	native)	options=(--enable-tcg --cc="ccache gcc") ;;
+	lab)	sysroot=$("$LAB/sysroot") || return
+		options=(--disable-tcg --enable-kvm --cpu=ppc64le --cross-prefix="$CROSS"
+			 --cc="ccache ${CROSS}gcc --sysroot=${sysroot%/*}") ;;
+	esac
+	rm -rf "$build"
+	mkdir -p "$build"
+	devices >"$src/configs/devices/ppc64-softmmu/tce.mak"
+	(cd "$build" && "$src/configure" --target-list=ppc64-softmmu --without-default-features \
+		--without-default-devices --with-devices-ppc64=tce --enable-system --enable-fdt=system \
+		--disable-install-blobs --disable-download --disable-debug-info --enable-werror \
+		"${options[@]}" >configure.log 2>&1) ||
+		{ tail -n 5 "$build/configure.log" >&2; return 1; }
+}
+
+# apply_series SOURCE SUITE: leaves the series on a detached HEAD of SOURCE, with a tag "series";
+# prints what went wrong.
+apply_series() {
+	local patches
+	mapfile -t patches < <(series "$2")
+	git -C "$1" am --abort >/dev/null 2>&1 || :
+	git -C "$1" checkout -qf --detach base
+	[ "${#patches[@]}" -gt 0 ] || return 0
+	git -C "$1" am -q "${patches[@]}" 2>&1 || return
+	git -C "$1" tag -f series >/dev/null
+}
+
+# work_tree SOURCE NAME: another work tree of these sources
+work_tree() {
+	local dir=$CACHE/$2
+	if ! git -C "$dir" rev-parse -q --verify base >/dev/null 2>&1; then
+		rm -rf "$dir"
+		git -C "$1" worktree prune
+		git -C "$1" worktree add -q --detach "$dir" base >&2
+	fi
+	printf '%s\n' "$dir"
+}
+
+# build_qemu SOURCE BUILD native|lab TARGET...: configures when it was not, or for other inputs
+build_qemu() {
+	local src=$1 build=$2 kind=$3 key
+	shift 3
+	key=$(hash_of "$src" "$kind" "$QEMU_DIR/common.sh")
+	if [ "$(cat "$build/key" 2>/dev/null)" != "$key" ]; then
+		configure_qemu "$src" "$build" "$kind" || return
+		printf '%s\n' "$key" >"$build/key"
+	fi
+	# the source package has no firmware, and the machines' is a package of its own
+	mkdir -p "$build/qemu-bundle/usr/local/share/qemu"
+	ln -sf /usr/share/qemu/slof.bin "$build/qemu-bundle/usr/local/share/qemu/slof.bin"
+	ninja -C "$build" "$@" >"$build/log" 2>&1
+}
