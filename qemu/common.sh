@@ -59,7 +59,8 @@ use_meson() {
 		rm -rf "$dir.new"
 		mkdir -p "$dir.new"
 		# shellcheck disable=SC2086
-		(cd "$dir.new" && apt-get $opts -qq download meson >&2 && dpkg-deb -x meson_*.deb .) || return
+		(cd "$dir.new" && apt-get $opts -qq download meson >&2 &&
+			dpkg-deb -x meson_*.deb .) || return
 		mv "$dir.new" "$dir"
 	fi
 	export PYTHONPATH=$dir/usr/lib/python3/dist-packages
@@ -68,7 +69,8 @@ use_meson() {
 # The devices that the lab and the tests use, beside what every pseries machine has
 devices() {
 	local name
-	for name in PSERIES VIRTIO_PCI VIRTIO_BLK VIRTIO_NET VIRTIO_SCSI VIRTIO_SERIAL VIRTIO_RNG VFIO_PCI SCSI; do
+	for name in PSERIES SCSI VFIO_PCI \
+		    VIRTIO_BLK VIRTIO_NET VIRTIO_PCI VIRTIO_RNG VIRTIO_SCSI VIRTIO_SERIAL; do
 		printf 'CONFIG_%s=y\n' "$name"
 	done
 }
@@ -85,8 +87,9 @@ configure_qemu() {
 	rm -rf "$build"
 	mkdir -p "$build"
 	devices >"$src/configs/devices/ppc64-softmmu/tce.mak"
-	(cd "$build" && "$src/configure" --target-list=ppc64-softmmu --without-default-features \
-		--without-default-devices --with-devices-ppc64=tce --enable-system --enable-fdt=system \
+	(cd "$build" && "$src/configure" --target-list=ppc64-softmmu \
+		--without-default-features --without-default-devices --with-devices-ppc64=tce \
+		--enable-system --enable-fdt=system \
 		--disable-install-blobs --disable-download --disable-debug-info --enable-werror \
 		"${options[@]}" >configure.log 2>&1) ||
 		{ tail -n 5 "$build/configure.log" >&2; return 1; }
