@@ -61,6 +61,7 @@ static const struct cli_option option_table[] = {
 	  .max = UINT64_MAX },
 	{ CLI_FLAG, 0, "dry-run", .help = "check everything, write nothing",
 	  .place = PLACE(dry_run) },
+	{ CLI_FLAG, 0, "json", .help = "say as JSON what was restored", .place = PLACE(json) },
 	{ CLI_GROUP, .name = "What the image does not know, said by hand" },
 	{ CLI_NUMBER, 0, "page-shift", "N", .help = "log2 of the I/O page size",
 	  .place = PLACE(page_shift), .max = 63 },
@@ -113,6 +114,40 @@ static int parse_options(struct options *options, int argc, char **argv)
 	return CLI_GO;
 }
 
+/* What is known of the live table, as a member of a JSON object. */
+static void print_json_target(const struct restore *restore, const struct target *target)
+{
+	const struct tce_geometry *to = tce_table_geometry(target->table);
+
+	printf("{");
+	print_json_name(&target->saved);
+	printf(", \"used\": %" PRIu64 ", \"entries\": %" PRIu64 ", \"into\": {",
+	       target->loaded.used, target->saved.entries);
+	print_json_name(to);
+	printf(", \"origin\": ");
+	print_json_string(stdout, to->origin);
+	printf("}}");
+}
+
+static void print_json_plan(const struct restore *restore)
+{
+	const char *before = "\n\t\t";
+	size_t i;
+
+	printf("{\n\t\"image\": ");
+	print_json_string(stdout, restore->input->name);
+	printf(",\n\t\"restored\": %s,\n\t\"tables\": [",
+	       restore->options->dry_run ? "false" : "true");
+	for (i = 0; i < restore->count; i++) {
+		if (!restore->targets[i].chosen)
+			continue;
+		printf("%s", before);
+		print_json_target(restore, &restore->targets[i]);
+		before = ",\n\t\t";
+	}
+	printf("\n\t]\n}\n");
+}
+
 static void print_plan(const struct restore *restore)
 {
 	const char *what = restore->options->dry_run ? "would go into" : "restored into";
@@ -155,7 +190,9 @@ static int run(struct options *options)
 		print_error(&err);
 	if (!ret && !options->dry_run)
 		ret = restore_tables(&restore);
-	if (!ret)
+	if (!ret && options->json)
+		print_json_plan(&restore);
+	else if (!ret)
 		print_plan(&restore);
 
 	if (restore.scratch >= 0)

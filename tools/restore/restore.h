@@ -36,6 +36,7 @@ struct mapping {
  * @entries: as well.
  * @by_hand: parts of the geometry that the image does not know.
  * @dry_run: write nothing.
+ * @json: print JSON.
  * @mappings: LIOBNs that change.
  * @mapping_count: how many.
  * @image: the image's name.
@@ -50,6 +51,7 @@ struct options {
 	struct cli_number entries;
 	struct tce_geometry by_hand;
 	bool dry_run;
+	bool json;
 	struct mapping mappings[MAPPINGS_MAX];
 	size_t mapping_count;
 	const char *image;

@@ -126,8 +126,12 @@ int open_stream_tables(struct stream_tables *tables, struct tce_error *err)
 struct tce_stream_hooks stream_tables_hooks(struct stream_tables *tables)
 {
 	return (struct tce_stream_hooks){
-		.begin_table = keep_begin, .words = keep_words, .extent = keep_extent,
-		.end_table = keep_end, .end = keep_finish, .ctx = tables,
+		.begin_table = keep_begin,
+		.words = keep_words,
+		.extent = keep_extent,
+		.end_table = keep_end,
+		.end = keep_finish,
+		.ctx = tables,
 	};
 }
 

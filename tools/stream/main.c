@@ -128,8 +128,11 @@ int copy_stream(struct job *job, const struct tce_source *source, const struct t
 		bool hooked, struct tce_stream_stats *stats, struct tce_error *err)
 {
 	struct tce_stream_hooks hooks = {
-		.begin_table = begin_table, .words = table_words, .end_table = end_table,
-		.end = end_stream, .ctx = job,
+		.begin_table = begin_table,
+		.words = table_words,
+		.end_table = end_table,
+		.end = end_stream,
+		.ctx = job,
 	};
 	/* To look is to parse, and entries are copied twice more: only when asked. */
 	const bool look = hooked && (job->export_folder || job->imports.count || job->stats ||
