@@ -14,8 +14,8 @@
 #include "regs.h"
 #include "vm-images.h"
 
-#define VCPUS_MAX	2048
-#define RTAS_NAME_SIZE	sizeof(((struct kvm_rtas_token_args *)0)->name)
+#define VCPUS_MAX      2048
+#define RTAS_NAME_SIZE sizeof(((struct kvm_rtas_token_args *)0)->name)
 
 static int check_tables(const KvmCriu__Vm *vm)
 {
@@ -72,8 +72,8 @@ static int check_vcpu(const KvmCriu__Vm *vm, const KvmCriu__Vcpu *vcpu, size_t r
 	for (i = 0; i < vcpu->n_reg; i++) {
 		const KvmCriu__Reg *reg = vcpu->reg[i];
 
-		if (!known_reg(reg->id) || reg->value.len !=
-		    1UL << ((reg->id & KVM_REG_SIZE_MASK) >> KVM_REG_SIZE_SHIFT))
+		if (!known_reg(reg->id) ||
+		    reg->value.len != 1UL << ((reg->id & KVM_REG_SIZE_MASK) >> KVM_REG_SIZE_SHIFT))
 			return refuse_vm(vm, "the image of a vCPU has an unknown register");
 	}
 	return 0;

@@ -19,9 +19,9 @@
 
 #include "kvm-plugin.h"
 
-#define MAGIC		"KVMCRIU\n"
-#define MAGIC_LEN	8
-#define MESSAGE_MAX	(256U << 20)
+#define MAGIC	    "KVMCRIU\n"
+#define MAGIC_LEN   8
+#define MESSAGE_MAX (256U << 20)
 
 struct image {
 	FILE *file;
@@ -72,8 +72,8 @@ struct image *open_image(const char *name, bool optional)
 	struct image *image = new_image(name, O_RDONLY, "r", optional);
 	char magic[MAGIC_LEN];
 
-	if (image && (fread(magic, sizeof(magic), 1, image->file) != 1 ||
-		      memcmp(magic, MAGIC, MAGIC_LEN))) {
+	if (image &&
+	    (fread(magic, sizeof(magic), 1, image->file) != 1 || memcmp(magic, MAGIC, MAGIC_LEN))) {
 		pr_err("%s is not an image of this plugin\n", name);
 		close_image(image);
 		return NULL;
@@ -228,7 +228,8 @@ void *load_message(const char *name, const ProtobufCMessageDescriptor *type, boo
 bool is_image_name(const char *name)
 {
 	static const char *const prefixes[] = {
-		"kvm-dump", "kvm-file-", "kvm-hpt-", "kvm-socket-", "kvm-task-", "kvm-tce-", "kvm-vm-",
+		"kvm-dump",  "kvm-file-", "kvm-hpt-", "kvm-socket-",
+		"kvm-task-", "kvm-tce-",  "kvm-vm-",
 	};
 	size_t i, len;
 

@@ -22,9 +22,11 @@ static int save_slots(struct saver *saver, const struct fdinfo *info)
 
 		if (!slot)
 			return -1;
-		if (sscanf(line, "as %u id %u gpa %" SCNx64 " size %" SCNx64 " hva %" SCNx64
-			   " flags %x", &as, &slot->id, &slot->gpa, &slot->size, &slot->hva,
-			   &slot->flags) != 6 || as)
+		if (sscanf(line,
+			   "as %u id %u gpa %" SCNx64 " size %" SCNx64 " hva %" SCNx64 " flags %x",
+			   &as, &slot->id, &slot->gpa, &slot->size, &slot->hva,
+			   &slot->flags) != 6 ||
+		    as)
 			return missing(saver, "memory slots in a known form");
 	}
 	return 0;
@@ -43,8 +45,8 @@ static int eventfd_of(const struct saver *saver, const char *what, uint64_t whic
 		}
 	}
 	pr_err("VM %" PRIu64 " of process %d: the %s %#" PRIx64
-	       " can't be saved: its eventfd %d is not open in the process\n", saver->number,
-	       saver->process->pid, what, which, id);
+	       " can't be saved: its eventfd %d is not open in the process\n",
+	       saver->number, saver->process->pid, what, which, id);
 	return -1;
 }
 
@@ -125,12 +127,14 @@ static int save_coalesced(struct saver *saver, const struct fdinfo *info)
 	const char *line = NULL;
 
 	while ((line = next_fdinfo(info, "kvm-coalesced", line))) {
-		KvmCriu__Coalesced *zone = add_element(&saver->vm->n_coalesced, &saver->vm->coalesced,
+		KvmCriu__Coalesced *zone = add_element(&saver->vm->n_coalesced,
+						       &saver->vm->coalesced,
 						       &kvm_criu__coalesced__descriptor);
 
 		if (!zone)
 			return -1;
-		if (sscanf(line, "mmio addr %" SCNx64 " size %" SCNx32, &zone->addr, &zone->size) != 2)
+		if (sscanf(line, "mmio addr %" SCNx64 " size %" SCNx32, &zone->addr, &zone->size) !=
+		    2)
 			return missing(saver, "coalesced MMIO zones in a known form");
 	}
 	return 0;
@@ -191,8 +195,8 @@ int save_config(struct saver *saver, const struct fdinfo *info)
 	vm->pvr = read_pvr();
 	vm->host_page_size = getpagesize();
 
-	if (save_slots(saver, info) || save_ioeventfds(saver, info) ||
-	    save_irqfds(saver, info) || save_coalesced(saver, info) || save_hcalls(saver, info) ||
+	if (save_slots(saver, info) || save_ioeventfds(saver, info) || save_irqfds(saver, info) ||
+	    save_coalesced(saver, info) || save_hcalls(saver, info) ||
 	    save_rtas_tokens(saver, info))
 		return -1;
 	return 0;

@@ -15,12 +15,12 @@
 #include "regs.h"
 #include "save-private.h"
 
-#define REGS_MAX	512	/* of KVM_GET_ONE_REG */
-#define REG_SIZE_MAX	16
+#define REGS_MAX     512 /* of KVM_GET_ONE_REG */
+#define REG_SIZE_MAX 16
 /* Versions of the architecture: PVR_ARCH_* in arch/powerpc/include/asm/reg.h */
-#define PVR_LOGICAL_MASK	0xff000000
-#define PVR_LOGICAL		0x0f000000
-#define VPA_SIZE	640	/* of H_REGISTER_VPA */
+#define PVR_LOGICAL_MASK 0xff000000
+#define PVR_LOGICAL	 0x0f000000
+#define VPA_SIZE	 640 /* of H_REGISTER_VPA */
 
 /* Calls to KVM_GET_ONE_REG. */
 struct reg_calls {
@@ -90,8 +90,8 @@ static int ask_registers(struct task *task, int fd, struct reg_calls *calls)
 			one = task_buffer(task, sizeof(*one), &remote);
 			one->id = reg_ranges[i].first + n;
 			one->addr = value;
-			calls->reg[calls->count++].call =
-				task_ioctl(task, true, fd, KVM_GET_ONE_REG, remote);
+			calls->reg[calls->count++].call = task_ioctl(task, true, fd,
+								     KVM_GET_ONE_REG, remote);
 		}
 	}
 	return 0;
@@ -262,8 +262,8 @@ int save_vcpus(struct saver *saver, uint64_t count)
 			return -1;
 		if (!ret) {
 			pr_err("VM %" PRIu64 " of process %d: its vCPU number %" PRIu64
-			       " has no fd in the process, so it can't be saved\n", saver->number,
-			       saver->process->pid, index);
+			       " has no fd in the process, so it can't be saved\n",
+			       saver->number, saver->process->pid, index);
 			return -1;
 		}
 	}

@@ -21,8 +21,8 @@
 #include "regs.h"
 #include "save-private.h"
 
-#define HPT_CHUNK	(1 << 20)
-#define SETTLE_TRIES	5000	/* of a millisecond and more */
+#define HPT_CHUNK    (1 << 20)
+#define SETTLE_TRIES 5000 /* of a millisecond and more */
 
 int missing(const struct saver *saver, const char *what)
 {
@@ -190,7 +190,8 @@ static int save_tables(struct saver *saver, const struct fdinfo *info)
 		}
 		if (i == saver->process->nr_fds) {
 			pr_err("TCE table %#" PRIx64 " of VM %" PRIu64 " has no fd in process %d, "
-			       "so it can't be saved\n", liobn, saver->number, saver->process->pid);
+			       "so it can't be saved\n",
+			       liobn, saver->number, saver->process->pid);
 			return -1;
 		}
 		if (save_table(saver, &saver->process->fds[i]))

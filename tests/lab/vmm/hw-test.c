@@ -8,6 +8,7 @@
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/vfio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -214,7 +215,7 @@ void create_window(__u32 page_shift)
 	need(!ioctl(container, VFIO_IOMMU_SPAPR_TCE_CREATE, &window),
 	     "VFIO_IOMMU_SPAPR_TCE_CREATE");
 	if (window.start_addr)
-		die("the window is at %#llx", (unsigned long long)window.start_addr);
+		die("the window is at %#" PRIx64, (uint64_t)window.start_addr);
 }
 
 struct table *create_table(u64 page_shift)
