@@ -6,6 +6,7 @@
 #ifndef TCE_TOOLS_SOURCE_H
 #define TCE_TOOLS_SOURCE_H
 
+#include <limits.h>
 #include <sys/types.h>
 
 #include "input.h"
@@ -51,7 +52,7 @@ struct source_ops {
  */
 struct source {
 	const struct source_ops *ops;
-	char name[256];
+	char name[PATH_MAX];
 	char made_by[128];
 };
 

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "stream/address.h"
@@ -18,6 +19,9 @@
 
 /* What is relayed at a time. */
 #define RELAY_SIZE (256 << 10)
+
+/* Far more than multifd ever makes; each is a thread or two. */
+#define CONNECTIONS_MAX 1024
 
 /* What a TLS handshake begins with: a record of this type, version 3.x. */
 #define TLS_HANDSHAKE 0x16
@@ -63,8 +67,10 @@ struct connection {
  * @job: the command line.
  * @listener: where connections come from.
  * @connections: those that have not ended.
+ * @count: how many.
  * @wake: pipe to the main thread.
  * @hooked: a stream has the hooks; others go without.
+ * @refused: the last connection could not be taken.
  * @used: a connection has ended.
  * @came: something came through a connection.
  * @failed: something went wrong.
@@ -74,8 +80,10 @@ struct proxy {
 	struct job *job;
 	struct listener listener;
 	struct connection *connections;
+	unsigned int count;
 	int wake[2];
 	bool hooked;
+	bool refused;
 	bool used;
 	bool came;
 	bool failed;
@@ -251,12 +259,22 @@ static void *run_connection(void *ctx)
 
 static void begin_connection(struct proxy *proxy)
 {
+	const struct timespec pause = { .tv_nsec = 100000000 };
 	struct connection *connection;
 	int fd = take_connection(&proxy->listener), ret;
 
 	if (fd < 0) {
-		/* It has gone again, or there are no more fds for now. */
-		print_warning("a connection cannot be taken: %s", strerror(-fd));
+		/* It has gone again, or there are no more fds for now: said once, tried again. */
+		if (!proxy->refused)
+			print_warning("a connection cannot be taken: %s", strerror(-fd));
+		proxy->refused = true;
+		nanosleep(&pause, NULL);
+		return;
+	}
+	proxy->refused = false;
+	if (proxy->count == CONNECTIONS_MAX) {
+		print_warning("more than %u connections", CONNECTIONS_MAX);
+		close(fd);
 		return;
 	}
 	connection = calloc(1, sizeof(*connection));
@@ -277,6 +295,7 @@ static void begin_connection(struct proxy *proxy)
 	}
 	connection->next = proxy->connections;
 	proxy->connections = connection;
+	proxy->count++;
 	/* One that was handed over is there once. */
 	if (!strncmp(proxy->job->connect, "fd:", 3))
 		close_listener(&proxy->listener);
@@ -290,6 +309,7 @@ static void end_connection(struct proxy *proxy, struct connection *connection)
 	while (*link != connection)
 		link = &(*link)->next;
 	*link = connection->next;
+	proxy->count--;
 	pthread_join(connection->thread, NULL);
 	if (connection->treated)
 		report_stream(proxy->job, &connection->stats);
@@ -308,6 +328,11 @@ static void stop_connections(struct proxy *proxy)
 {
 	struct connection *connection;
 
+	/* A thread that waits for somebody to answer would hold up the second signal, too. */
+	if (proxy->stopped) {
+		close_listener(&proxy->listener);
+		_exit(EXIT_FAILED);
+	}
 	proxy->stopped = true;
 	proxy->failed = true;
 	close_listener(&proxy->listener);
