@@ -9,6 +9,16 @@
 
 #include "tce-private.h"
 
+const char *tce_library_version(void)
+{
+	return TCE_LIBRARY_VERSION;
+}
+
+unsigned int tce_library_number(void)
+{
+	return TCE_LIBRARY_NUMBER;
+}
+
 const char *tce_strerror(int status)
 {
 	switch (status) {

@@ -8,7 +8,7 @@
  */
 #include "tce-private.h"
 
-#define STEP	32
+#define STEP 32
 
 size_t tce_count_zeros(const uint64_t *words, size_t count)
 {
@@ -202,14 +202,14 @@ void tce_expand_extent(const struct tce_extent *extent, uint64_t skip, uint64_t 
 }
 
 /* head, gap, stride, tce: what one run of a list takes at most */
-#define PACKED_RUN_MAX	(5 + 5 + 10 + 10)
+#define PACKED_RUN_MAX (5 + 5 + 10 + 10)
 
 /*
  * Where runs end among words of which none is zero, found for WINDOW words at once: most of a
  * guest's runs are short, and the branch at the end of each is one that no processor foresees.
  */
-#define WINDOW	64
-#define LANES	4
+#define WINDOW 64
+#define LANES  4
 
 typedef uint64_t lanes_t __attribute__((vector_size(LANES * sizeof(uint64_t))));
 
@@ -271,8 +271,7 @@ static size_t next_bend(struct bends *bends, const uint64_t *words, size_t at, s
  *
  * Return: bytes used, or 0 when the list does not fit into @size.
  */
-size_t tce_pack_runs(const uint64_t *words, size_t count, uint8_t *buf, size_t size,
-		     size_t *runs)
+size_t tce_pack_runs(const uint64_t *words, size_t count, uint8_t *buf, size_t size, size_t *runs)
 {
 	uint64_t expected = 0, last_stride = 0;
 	struct bends bends = { 0 };

@@ -9,7 +9,7 @@
 
 #include "tce-private.h"
 
-#define FIRST_FD	(STDERR_FILENO + 1)
+#define FIRST_FD (STDERR_FILENO + 1)
 
 int tce_duplicate_fd(int fd)
 {

@@ -11,8 +11,8 @@
 
 #include "tce-private.h"
 
-#define PATCHED_LINK	"anon_inode:kvm-tce:"
-#define STOCK_LINK	"anon_inode:kvm-spapr-tce"
+#define PATCHED_LINK "anon_inode:kvm-tce:"
+#define STOCK_LINK   "anon_inode:kvm-spapr-tce"
 
 bool tce_is_patched_link(const char *link)
 {
@@ -79,8 +79,8 @@ int tce_read_fdinfo(int fd, struct tce_fdinfo *info, struct tce_error *err)
 			if (strcmp(name, numbers[i].name))
 				continue;
 			if (!parse_number(text, numbers[i].value))
-				ret = tce_set_error(err, TCE_ERR_IO, 0,
-						    "%s: %s is no number: %s", path, name, text);
+				ret = tce_set_error(err, TCE_ERR_IO, 0, "%s: %s is no number: %s",
+						    path, name, text);
 			info->known |= numbers[i].known;
 			info->has_vm |= numbers[i].value == &info->vm;
 		}

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -15,7 +16,7 @@
 #include "tce-private.h"
 
 /* Symbolic links that a name may lead through, as many as the kernel takes. */
-#define LINKS_MAX	40
+#define LINKS_MAX 40
 
 /**
  * struct tce_file - a file that is being replaced
@@ -31,6 +32,20 @@ struct tce_file {
 	char temp[24];
 };
 
+/* After EAGAIN: wait until an fd that does not block can go on. False after another error. */
+static bool wait_for(int fd, short events)
+{
+	struct pollfd poll_fd = { .fd = fd, .events = events };
+	const int sys_errno = errno;
+
+	if (sys_errno != EAGAIN)
+		return false;
+	if (poll(&poll_fd, 1, -1) >= 0 || errno == EINTR)
+		return true;
+	errno = sys_errno;
+	return false;
+}
+
 static int fd_write(void *ctx, const void *buf, size_t len)
 {
 	int fd = (int)(intptr_t)ctx;
@@ -40,7 +55,7 @@ static int fd_write(void *ctx, const void *buf, size_t len)
 		ssize_t n = write(fd, p, len);
 
 		if (n < 0) {
-			if (errno == EINTR)
+			if (errno == EINTR || wait_for(fd, POLLOUT))
 				continue;
 			return -errno;
 		}
@@ -57,7 +72,7 @@ static ssize_t fd_read(void *ctx, void *buf, size_t len)
 
 	do {
 		n = read(fd, buf, len);
-	} while (n < 0 && errno == EINTR);
+	} while (n < 0 && (errno == EINTR || wait_for(fd, POLLIN)));
 	return n < 0 ? -errno : n;
 }
 
@@ -110,7 +125,7 @@ static int choose_temp_name(struct tce_file *file)
 
 	if (getrandom(&number, sizeof(number), 0) != sizeof(number))
 		return -EIO;
-	snprintf(file->temp, sizeof(file->temp), ".tce-%016" PRIx64 , number);
+	snprintf(file->temp, sizeof(file->temp), ".tce-%016" PRIx64, number);
 	return 0;
 }
 
@@ -131,8 +146,8 @@ static int open_temp(struct tce_file *file)
 	ret = choose_temp_name(file);
 	if (ret < 0)
 		return ret;
-	file->fd = tce_keep_fd(openat(file->dir, file->temp,
-					     O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600));
+	file->fd = tce_keep_fd(
+		openat(file->dir, file->temp, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600));
 	if (file->fd < 0) {
 		ret = -errno;
 		file->temp[0] = '\0';

@@ -15,7 +15,7 @@
 
 #include "tce-private.h"
 
-#define VM_LINK		"anon_inode:kvm-vm"
+#define VM_LINK "anon_inode:kvm-vm"
 
 /**
  * struct vmm_table - a table and the fd that the VMM has it as
@@ -121,8 +121,7 @@ static int take_table(struct tce_vmm *vmm, int pidfd, int number, struct tce_err
 }
 
 /* Look at every open file. @has_vm is set when a virtual machine is among them. */
-static int scan_files(struct tce_vmm *vmm, int pidfd, DIR *dir, bool *has_vm,
-		      struct tce_error *err)
+static int scan_files(struct tce_vmm *vmm, int pidfd, DIR *dir, bool *has_vm, struct tce_error *err)
 {
 	struct dirent *entry;
 	char link[128];

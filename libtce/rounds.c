@@ -219,6 +219,16 @@ void tce_destroy_sender(struct tce_sender *sender)
 	free(sender);
 }
 
+/* Do these translate the same bus addresses, as far as both are known? */
+static bool windows_agree(const struct tce_geometry *one, const struct tce_geometry *other)
+{
+	const unsigned int known = one->known & other->known;
+
+	if (known & TCE_KNOWN_PAGE_SHIFT && one->page_shift != other->page_shift)
+		return false;
+	return !(known & TCE_KNOWN_BUS_OFFSET) || one->bus_offset == other->bus_offset;
+}
+
 int tce_receive_table(struct tce_table *table, const struct tce_source *source,
 		      struct tce_error *err)
 {
@@ -242,6 +252,9 @@ int tce_receive_table(struct tce_table *table, const struct tce_source *source,
 				    "the table sent has %" PRIu64
 				    " entries, the one to fill %" PRIu64,
 				    geometry.entries, table->geometry.entries);
+	else if (ret > 0 && !windows_agree(&geometry, &table->geometry))
+		ret = tce_set_error(err, TCE_ERR_GEOMETRY, 0,
+				    "the table sent has another window than the one to fill");
 	while (ret > 0) {
 		while ((ret = tce_next_extent(reader, &extent, err)) > 0) {
 			ret = tce_load_extent(table, &extent, words, &done, NULL, err);

@@ -16,7 +16,7 @@ struct json {
 	const char *problem;
 };
 
-uint64_t stream_hash_name(const char *name, size_t len)
+uint64_t tce_stream_hash_name(const char *name, size_t len)
 {
 	return XXH3_64bits(name, len);
 }
@@ -256,7 +256,7 @@ static int take_device(struct json *json, struct stream_section *section)
 		if (ret)
 			return -1;
 	}
-	section->name_hash = stream_hash_name(name, name_len);
+	section->name_hash = tce_stream_hash_name(name, name_len);
 	section->instance = (uint32_t)instance;
 	return ret;
 }
@@ -297,8 +297,9 @@ static int check_devices(struct json *json, const struct stream_section *section
 	return ret;
 }
 
-int stream_check_description(const char *text, size_t len, const struct stream_section *sections,
-			     size_t count, size_t *differs, size_t *at, const char **problem)
+int tce_stream_check_description(const char *text, size_t len,
+				 const struct stream_section *sections, size_t count,
+				 size_t *differs, size_t *at, const char **problem)
 {
 	struct json json = { .begin = text, .p = text, .end = text + len };
 	bool first, agrees = true;

@@ -8,25 +8,25 @@
 
 /* Low bits of the be64 before each piece of a disk; the rest of it is a sector or a percentage. */
 enum disk_flag {
-	DISK_BLOCK		= 0x01,
-	DISK_EOS		= 0x02,
-	DISK_PROGRESS		= 0x04,
-	DISK_ZERO		= 0x08,
-	DISK_FLAGS		= 0x1ff,
+	DISK_BLOCK = 0x01,
+	DISK_EOS = 0x02,
+	DISK_PROGRESS = 0x04,
+	DISK_ZERO = 0x08,
+	DISK_FLAGS = 0x1ff,
 };
 
-#define DISK_KNOWN		(DISK_BLOCK | DISK_EOS | DISK_PROGRESS | DISK_ZERO)
-#define DISK_BLOCK_BYTES	(1U << 20)
+#define DISK_KNOWN	 (DISK_BLOCK | DISK_EOS | DISK_PROGRESS | DISK_ZERO)
+#define DISK_BLOCK_BYTES (1U << 20)
 
 enum bitmap_flag {
-	BITMAP_EOS		= 0x01,
-	BITMAP_ZEROES		= 0x02,
-	BITMAP_NAME		= 0x04,
-	BITMAP_DEVICE		= 0x08,
-	BITMAP_START		= 0x10,
-	BITMAP_COMPLETE		= 0x20,
-	BITMAP_BITS		= 0x40,
-	BITMAP_MORE		= 0x80,	/* the flags are longer; no more are known */
+	BITMAP_EOS = 0x01,
+	BITMAP_ZEROES = 0x02,
+	BITMAP_NAME = 0x04,
+	BITMAP_DEVICE = 0x08,
+	BITMAP_START = 0x10,
+	BITMAP_COMPLETE = 0x20,
+	BITMAP_BITS = 0x40,
+	BITMAP_MORE = 0x80, /* the flags are longer; no more are known */
 };
 
 int tce_stream_scan_disks(struct stream_input *in)
@@ -69,11 +69,11 @@ static int scan_bitmap(struct stream_input *in, unsigned int flags)
 		ret = take_name(in, name, &len, what);
 	if (!ret && flags & BITMAP_NAME)
 		ret = take_name(in, name, &len, what);
-	if (!ret && flags & BITMAP_START)	/* be32 granularity, u8 flags */
+	if (!ret && flags & BITMAP_START) /* be32 granularity, u8 flags */
 		ret = tce_stream_skip(in, 4 + 1, what);
 	if (ret || !(flags & BITMAP_BITS))
 		return ret;
-	ret = tce_stream_skip(in, 8 + 4, what);	/* be64 sector, be32 sectors */
+	ret = tce_stream_skip(in, 8 + 4, what); /* be64 sector, be32 sectors */
 	if (ret || flags & BITMAP_ZEROES)
 		return ret;
 	ret = take_be64(in, &size, what);

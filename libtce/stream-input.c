@@ -11,9 +11,9 @@
 #include "stream-input.h"
 
 /* Small enough to stay in the processor's cache. */
-#define BUFFER_SIZE	(256U << 10)
+#define BUFFER_SIZE (256U << 10)
 /* As much is read as soon as it is sought over. */
-#define SEEK_MIN	BUFFER_SIZE
+#define SEEK_MIN BUFFER_SIZE
 
 int tce_stream_open_input(struct stream_input *in, const struct tce_source *source,
 			  const struct stream_output *out, struct tce_stream_stats *stats,
@@ -21,9 +21,13 @@ int tce_stream_open_input(struct stream_input *in, const struct tce_source *sour
 {
 	uint8_t *room = malloc(OUTPUT_HEADROOM + BUFFER_SIZE);
 
-	*in = (struct stream_input) {
-		.source = *source, .out = out, .stats = stats, .err = err,
-		.size = BUFFER_SIZE, .where = "stream",
+	*in = (struct stream_input){
+		.source = *source,
+		.out = out,
+		.stats = stats,
+		.err = err,
+		.size = BUFFER_SIZE,
+		.where = "stream",
 	};
 	if (!room)
 		return tce_set_error(err, TCE_ERR_NOMEM, 0, "no memory for a stream");

@@ -10,23 +10,23 @@
 #include "stream-private.h"
 
 enum section_type {
-	QEMU_END		= 0x00,
-	QEMU_START		= 0x01,
-	QEMU_PART		= 0x02,
-	QEMU_LAST		= 0x03,
-	QEMU_FULL		= 0x04,
-	QEMU_SUBSECTION		= 0x05,
-	QEMU_DESCRIPTION	= 0x06,
-	QEMU_CONFIGURATION	= 0x07,
-	QEMU_COMMAND		= 0x08,
-	QEMU_FOOTER		= 0x7e,
+	QEMU_END = 0x00,
+	QEMU_START = 0x01,
+	QEMU_PART = 0x02,
+	QEMU_LAST = 0x03,
+	QEMU_FULL = 0x04,
+	QEMU_SUBSECTION = 0x05,
+	QEMU_DESCRIPTION = 0x06,
+	QEMU_CONFIGURATION = 0x07,
+	QEMU_COMMAND = 0x08,
+	QEMU_FOOTER = 0x7e,
 };
 
 /* The status of functions here beside negative ones and 0: copy the rest as it is. */
-#define NOT_UNDERSTOOD		1
+#define NOT_UNDERSTOOD 1
 
 /* A name has one byte for its length. */
-#define STREAM_NAME_SIZE	256
+#define STREAM_NAME_SIZE 256
 
 /**
  * struct stream_input - a stream that is being read

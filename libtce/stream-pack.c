@@ -29,10 +29,10 @@
 #include "stream-private.h"
 
 /* Short pieces of the stream wait for each other up to this size, until more is waited for. */
-#define PENDING_MAX	(64U << 10)
+#define PENDING_MAX (64U << 10)
 
 /* An image has more bytes than so many entries, whatever they are. */
-#define RAW_MAX		8
+#define RAW_MAX 8
 
 /**
  * struct packer - a stream that is being packed
@@ -63,8 +63,8 @@ struct packer {
 	uint64_t images;
 };
 
-uint64_t stream_chain_hash(uint64_t before, const uint8_t head[8], const void *payload,
-			   size_t size)
+uint64_t tce_stream_chain_hash(uint64_t before, const uint8_t head[8], const void *payload,
+			       size_t size)
 {
 	return XXH3_64bits_withSeed(payload, size, XXH3_64bits_withSeed(head, 8, before));
 }
@@ -83,7 +83,7 @@ static void make_header(struct packer *packer, uint8_t *header, uint32_t type, c
 {
 	store_le32(header, type);
 	store_le32(header + 4, (uint32_t)size);
-	packer->hash = stream_chain_hash(packer->hash, header, payload, size);
+	packer->hash = tce_stream_chain_hash(packer->hash, header, payload, size);
 	store_le64(header + 8, packer->hash);
 }
 
@@ -291,8 +291,12 @@ int tce_pack_stream(const struct tce_source *source, const struct tce_sink *sink
 	struct tce_stream_stats own;
 	struct packer packer = { .sink = *sink, .stats = stats ? stats : &own };
 	struct stream_output output = {
-		.bytes = pack_bytes, .flush = pack_flush, .begin_table = pack_begin,
-		.words = pack_words, .end_words = pack_end, .cut_words = pack_cut,
+		.bytes = pack_bytes,
+		.flush = pack_flush,
+		.begin_table = pack_begin,
+		.words = pack_words,
+		.end_words = pack_end,
+		.cut_words = pack_cut,
 		.ctx = &packer,
 	};
 	uint8_t header[PACKED_HEADER_SIZE];
@@ -312,7 +316,7 @@ int tce_pack_stream(const struct tce_source *source, const struct tce_sink *sink
 	if (ret)
 		ret = write_failed(err, ret);
 	else
-		ret = stream_scan(source, NULL, &output, hooks, packer.stats, err);
+		ret = tce_stream_scan(source, NULL, &output, hooks, packer.stats, err);
 	if (!ret)
 		ret = pack_flush(&packer, err);
 	if (!ret)

@@ -9,12 +9,12 @@
 #include "hash.h"
 #include "stream-packed.h"
 
-#define BUFFER_SIZE	(CHUNK_HEADER_SIZE + CHUNK_MAX)
+#define BUFFER_SIZE (CHUNK_HEADER_SIZE + CHUNK_MAX)
 /*
  * More than all windows of a machine can have: a few bytes of a stream stand for any number of
  * entries, and somebody has to write them all.
  */
-#define ENTRIES_MAX	(1ULL << 32)
+#define ENTRIES_MAX (1ULL << 32)
 
 /* Keep an error, with the place in the packed stream where it was found. */
 static int failed(struct unpacker *unpacker, int code)
@@ -58,7 +58,7 @@ static int torn(struct unpacker *unpacker)
 {
 	unpacker->pos = unpacker->used;
 	return failed(unpacker, tce_set_error(&unpacker->error, TCE_ERR_TORN, 0,
-				       "the packed stream ends without its end record"));
+					      "the packed stream ends without its end record"));
 }
 
 static int corrupt(struct unpacker *unpacker, const char *what)
@@ -88,8 +88,9 @@ static int next_chunk(struct unpacker *unpacker)
 	ret = fill(unpacker, CHUNK_HEADER_SIZE + size);
 	if (ret <= 0)
 		return ret < 0 ? ret : torn(unpacker);
-	unpacker->hash = stream_chain_hash(unpacker->hash, unpacker->buf + unpacker->pos,
-				    unpacker->buf + unpacker->pos + CHUNK_HEADER_SIZE, size);
+	unpacker->hash = tce_stream_chain_hash(unpacker->hash, unpacker->buf + unpacker->pos,
+					       unpacker->buf + unpacker->pos + CHUNK_HEADER_SIZE,
+					       size);
 	if (!hash_agrees(unpacker->hash, hash))
 		return corrupt(unpacker, "a chunk's hash does not agree with what is in it");
 	unpacker->type = type;
@@ -326,22 +327,22 @@ int tce_open_unpacker(struct unpacker *unpacker)
 	unpacker->buf = malloc(BUFFER_SIZE);
 	unpacker->words = malloc(TCE_BLOCK_MAX * sizeof(*unpacker->words));
 	if (!unpacker->buf || !unpacker->words)
-		return failed(unpacker,
-			      tce_set_error(&unpacker->error, TCE_ERR_NOMEM, 0,
+		return failed(unpacker, tce_set_error(&unpacker->error, TCE_ERR_NOMEM, 0,
 						      "no memory to unpack a stream"));
 	ret = fill(unpacker, 4);
 	if (ret < 0)
 		return ret;
 	if (!ret || load_le32(unpacker->buf) != PACKED_MAGIC)
 		return failed(unpacker, tce_set_error(&unpacker->error, TCE_ERR_NOT_IMAGE, 0,
-					       "not a packed stream"));
+						      "not a packed stream"));
 	ret = fill(unpacker, PACKED_HEADER_SIZE);
 	if (ret <= 0)
 		return ret < 0 ? ret : torn(unpacker);
 	if (load_le32(unpacker->buf + 4) != PACKED_VERSION)
-		return failed(unpacker, tce_set_error(&unpacker->error, TCE_ERR_VERSION, 0,
-					       "version %unpacker of packed streams is not known",
-					       load_le32(unpacker->buf + 4)));
+		return failed(unpacker,
+			      tce_set_error(&unpacker->error, TCE_ERR_VERSION, 0,
+					    "version %unpacker of packed streams is not known",
+					    load_le32(unpacker->buf + 4)));
 	unpacker->pos = PACKED_HEADER_SIZE;
 	unpacker->chunk_end = unpacker->pos;
 	return 0;

@@ -34,7 +34,7 @@ static inline uint64_t load_be64(const uint8_t *p)
 }
 
 /* The bytes in front of what is given to struct stream_output's @bytes. */
-#define OUTPUT_HEADROOM		16
+#define OUTPUT_HEADROOM 16
 
 /**
  * struct stream_output - where the scanner's findings go
@@ -73,21 +73,21 @@ struct stream_tables {
 	void *ctx;
 };
 
-int stream_scan(const struct tce_source *source, const struct stream_tables *tables,
-		const struct stream_output *output, const struct tce_stream_hooks *hooks,
-		struct tce_stream_stats *stats, struct tce_error *err);
+int tce_stream_scan(const struct tce_source *source, const struct stream_tables *tables,
+		    const struct stream_output *output, const struct tce_stream_hooks *hooks,
+		    struct tce_stream_stats *stats, struct tce_error *err);
 
 /* A device section as the scanner saw it, to be compared with the description. */
 struct stream_section {
 	uint64_t offset;
 	uint64_t name_hash;
-	uint64_t length;	/* of its contents, header and footer not counted */
+	uint64_t length; /* of its contents, header and footer not counted */
 	uint32_t instance;
 	bool is_table;
 };
 
 /* The name's hash in struct stream_section. */
-uint64_t stream_hash_name(const char *name, size_t len);
+uint64_t tce_stream_hash_name(const char *name, size_t len);
 
 /*
  * Compare the description (@json, @len bytes, not NUL-ended) with @count sections. Returns
@@ -95,27 +95,28 @@ uint64_t stream_hash_name(const char *name, size_t len);
  * maybe @count), or -1 when it is not JSON or no description; then *@at is how far into it, and
  * *@problem a static string.
  */
-int stream_check_description(const char *json, size_t len, const struct stream_section *sections,
-			     size_t count, size_t *differs, size_t *at, const char **problem);
+int tce_stream_check_description(const char *json, size_t len,
+				 const struct stream_section *sections, size_t count,
+				 size_t *differs, size_t *at, const char **problem);
 
 /* The packed format; stream-pack.c describes it. Everything is little-endian. */
-#define PACKED_MAGIC		0x53435489U	/* bytes 89 "TCS" */
-#define PACKED_VERSION		1U
-#define PACKED_HEADER_SIZE	8
-#define CHUNK_HEADER_SIZE	OUTPUT_HEADROOM
-#define CHUNK_MAX		(1U << 20)
-#define CHUNK_END_SIZE		16
-#define CHUNK_CUT_SIZE		8
+#define PACKED_MAGIC	   0x53435489U /* bytes 89 "TCS" */
+#define PACKED_VERSION	   1U
+#define PACKED_HEADER_SIZE 8
+#define CHUNK_HEADER_SIZE  OUTPUT_HEADROOM
+#define CHUNK_MAX	   (1U << 20)
+#define CHUNK_END_SIZE	   16
+#define CHUNK_CUT_SIZE	   8
 
 enum chunk_type {
-	CHUNK_BYTES	= 1,
-	CHUNK_IMAGE	= 2,
-	CHUNK_END	= 3,
-	CHUNK_CUT	= 4,
+	CHUNK_BYTES = 1,
+	CHUNK_IMAGE = 2,
+	CHUNK_END = 3,
+	CHUNK_CUT = 4,
 };
 
 /* Running hash after a chunk: its type and size, then its payload, seeded with the one before. */
-uint64_t stream_chain_hash(uint64_t before, const uint8_t head[8], const void *payload,
-			   size_t size);
+uint64_t tce_stream_chain_hash(uint64_t before, const uint8_t head[8], const void *payload,
+			       size_t size);
 
 #endif

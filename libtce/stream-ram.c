@@ -8,30 +8,31 @@
 
 /* Low bits of the be64 before each RAM record; the rest of it is an address or a size. */
 enum ram_flag {
-	RAM_ZERO		= 0x02,
-	RAM_SIZE		= 0x04,
-	RAM_PAGE		= 0x08,
-	RAM_EOS			= 0x10,
-	RAM_SAME_BLOCK		= 0x20,
-	RAM_XBZRLE		= 0x40,
-	RAM_COMPRESSED		= 0x100,
-	RAM_MULTIFD_FLUSH	= 0x200,
-	RAM_FLAGS		= 0xfff,
+	RAM_ZERO = 0x02,
+	RAM_SIZE = 0x04,
+	RAM_PAGE = 0x08,
+	RAM_EOS = 0x10,
+	RAM_SAME_BLOCK = 0x20,
+	RAM_XBZRLE = 0x40,
+	RAM_COMPRESSED = 0x100,
+	RAM_MULTIFD_FLUSH = 0x200,
+	RAM_FLAGS = 0xfff,
 };
 
-#define RAM_KNOWN	(RAM_ZERO | RAM_SIZE | RAM_PAGE | RAM_EOS | RAM_SAME_BLOCK | RAM_XBZRLE | \
-			 RAM_COMPRESSED | RAM_MULTIFD_FLUSH)
+#define RAM_KNOWN                                                                                  \
+	(RAM_ZERO | RAM_SIZE | RAM_PAGE | RAM_EOS | RAM_SAME_BLOCK | RAM_XBZRLE | RAM_COMPRESSED | \
+	 RAM_MULTIFD_FLUSH)
 /* Records that are pages, and begin with the name of their block if it is not the last one's. */
-#define RAM_PAGES	(RAM_ZERO | RAM_PAGE | RAM_XBZRLE | RAM_COMPRESSED)
+#define RAM_PAGES (RAM_ZERO | RAM_PAGE | RAM_XBZRLE | RAM_COMPRESSED)
 
 /* zlib's bound for a page, generously */
-#define COMPRESSED_MORE		1024
-#define HPTE_BYTES		16
+#define COMPRESSED_MORE 1024
+#define HPTE_BYTES	16
 
 /* Of RAM that is in places of its own in the file: be32 version, be64 page size, be64 offsets. */
-#define MAPPED_VERSION		1
+#define MAPPED_VERSION 1
 /* More than the bitmap of a block has, and the gap after it up to a round offset. */
-#define MAPPED_GAP_MAX(length)	((length) / 8 + (4U << 20))
+#define MAPPED_GAP_MAX(length) ((length) / 8 + (4U << 20))
 
 struct iterated *tce_stream_find_iterated(struct scanner *scan, uint32_t id)
 {
@@ -109,8 +110,7 @@ static int scan_blocks(struct scanner *scan, uint64_t total)
 		if (ret)
 			return ret;
 		if (length > total)
-			return tce_stream_give_up(in,
-						  "a RAM block is larger than all together");
+			return tce_stream_give_up(in, "a RAM block is larger than all together");
 		ret = scan_page_size(scan);
 		if (!ret && scan->ignore_shared)
 			ret = tce_stream_skip(in, 8, what);
@@ -161,8 +161,7 @@ static int scan_difference(struct stream_input *in, uint32_t page_bytes)
 	if (ret)
 		return ret;
 	if (len > page_bytes)
-		return tce_stream_give_up(in,
-				       "the difference of a RAM page has %u bytes", len);
+		return tce_stream_give_up(in, "the difference of a RAM page has %u bytes", len);
 	in->stats->xbzrle_pages++;
 	return tce_stream_skip(in, len, what);
 }
@@ -177,8 +176,7 @@ static int scan_compressed(struct stream_input *in, uint32_t page_bytes)
 	if (ret)
 		return ret;
 	if (len > page_bytes + COMPRESSED_MORE)
-		return tce_stream_give_up(in, "a compressed RAM page has %u bytes",
-				       len);
+		return tce_stream_give_up(in, "a compressed RAM page has %u bytes", len);
 	in->stats->compressed_pages++;
 	return tce_stream_skip(in, len, what);
 }

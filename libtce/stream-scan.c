@@ -29,21 +29,21 @@
 
 #include "stream-scan.h"
 
-#define QEMU_MAGIC		0x5145564dU	/* "QEVM" */
-#define QEMU_VERSION		3
-#define RAM_VERSION		4
-#define HTAB_VERSION		1
-#define BITMAP_VERSION		1
-#define DISK_VERSION		1
+#define QEMU_MAGIC     0x5145564dU /* "QEVM" */
+#define QEMU_VERSION   3
+#define RAM_VERSION    4
+#define HTAB_VERSION   1
+#define BITMAP_VERSION 1
+#define DISK_VERSION   1
 
-#define UUID_BYTES		16
+#define UUID_BYTES     16
 /* Pages of 4 KiB, unless the stream says otherwise. */
-#define PAGE_BYTES		4096U
-#define PAGE_BITS_MIN		8
-#define PAGE_BITS_MAX		16
-#define DESCRIPTION_MAX		(16U << 20)
-#define SECTIONS_MAX (1U << 17) /* sections that are compared with the description */
-#define SECTIONS_ROOM		256		/* and that there is room for at first */
+#define PAGE_BYTES	4096U
+#define PAGE_BITS_MIN	8
+#define PAGE_BITS_MAX	16
+#define DESCRIPTION_MAX (16U << 20)
+#define SECTIONS_MAX	(1U << 17) /* sections that are compared with the description */
+#define SECTIONS_ROOM	256	   /* and that there is room for at first */
 
 /* Name the section that is parsed now. */
 static void set_where(struct scanner *scan, uint32_t id, const char *name, size_t len)
@@ -222,8 +222,7 @@ static int scan_full(struct scanner *scan, uint32_t id, const char *name, uint32
 		return tce_stream_give_up(in, "its number is that of a section sent in parts");
 	in->stats->devices++;
 	tce_stream_watch(in);
-	section->is_table = !strcmp(name, "spapr_iommu") &&
-			    (scan->footers || !scan->footers_known);
+	section->is_table = !strcmp(name, "spapr_iommu") && (scan->footers || !scan->footers_known);
 	if (section->is_table)
 		ret = tce_stream_scan_table(scan, &table, section->instance, version);
 	else
@@ -263,7 +262,7 @@ static int scan_first(struct scanner *scan)
 		return ret;
 	if (!len)
 		return tce_stream_give_up(in, "a section without a name");
-	section.name_hash = stream_hash_name(name, len);
+	section.name_hash = tce_stream_hash_name(name, len);
 	if (type == QEMU_START)
 		return scan_start(scan, id, name, version);
 	return scan_full(scan, id, name, version, &section);
@@ -273,8 +272,10 @@ static int scan_first(struct scanner *scan)
 static int scan_part(struct scanner *scan)
 {
 	static const char *const kinds[] = {
-		[KIND_RAM] = "ram", [KIND_HTAB] = "spapr/htab",
-		[KIND_BITMAPS] = "dirty-bitmap", [KIND_DISKS] = "block",
+		[KIND_RAM] = "ram",
+		[KIND_HTAB] = "spapr/htab",
+		[KIND_BITMAPS] = "dirty-bitmap",
+		[KIND_DISKS] = "block",
 	};
 	static const char what[] = "its header";
 	struct stream_input *in = &scan->in;
@@ -351,14 +352,15 @@ static int check_description(struct scanner *scan, const char *json, size_t len)
 	const char *problem;
 	int ret;
 
-	ret = stream_check_description(json, len, scan->sections, scan->section_count, &differs,
-				       &at, &problem);
+	ret = tce_stream_check_description(json, len, scan->sections, scan->section_count, &differs,
+					   &at, &problem);
 	if (ret < 0)
 		return tce_stream_give_up(in, "byte %zu: %s", at, problem);
 	in->stats->verdict = (enum tce_stream_verdict)ret;
 	if (ret == TCE_STREAM_DISAGREES)
 		in->stats->verdict_at = differs < scan->section_count ?
-					scan->sections[differs].offset : stream_position(in);
+						scan->sections[differs].offset :
+						stream_position(in);
 	return 0;
 }
 
@@ -506,9 +508,9 @@ static int scan_sections(struct scanner *scan)
 	return ret;
 }
 
-int stream_scan(const struct tce_source *source, const struct stream_tables *tables,
-		const struct stream_output *output, const struct tce_stream_hooks *hooks,
-		struct tce_stream_stats *stats, struct tce_error *err)
+int tce_stream_scan(const struct tce_source *source, const struct stream_tables *tables,
+		    const struct stream_output *output, const struct tce_stream_hooks *hooks,
+		    struct tce_stream_stats *stats, struct tce_error *err)
 {
 	struct scanner scan = { .hooks = hooks, .page_bytes = PAGE_BYTES };
 	int ret;

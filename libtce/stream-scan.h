@@ -9,22 +9,22 @@
 #include "stream-input.h"
 
 enum command {
-	COMMAND_RETURN_PATH	= 1,
-	COMMAND_PING		= 2,
-	COMMAND_ADVISE		= 3,	/* this and the next ones: postcopy */
-	COMMAND_LISTEN		= 4,
-	COMMAND_RUN		= 5,
-	COMMAND_DISCARD		= 6,
-	COMMAND_RESUME		= 7,
-	COMMAND_PACKAGED	= 8,
-	COMMAND_BITMAP		= 9,
-	COMMAND_COLO		= 10,
-	COMMAND_SWITCHOVER	= 11,
+	COMMAND_RETURN_PATH = 1,
+	COMMAND_PING = 2,
+	COMMAND_ADVISE = 3, /* this and the next ones: postcopy */
+	COMMAND_LISTEN = 4,
+	COMMAND_RUN = 5,
+	COMMAND_DISCARD = 6,
+	COMMAND_RESUME = 7,
+	COMMAND_PACKAGED = 8,
+	COMMAND_BITMAP = 9,
+	COMMAND_COLO = 10,
+	COMMAND_SWITCHOVER = 11,
 };
 
-#define FOOTER_SIZE		5
-#define ADVISE_BYTES		16		/* be64 sizes of RAM pages, be64 size of a page */
-#define ITERATED_MAX		64		/* sections that are sent in parts */
+#define FOOTER_SIZE  5
+#define ADVISE_BYTES 16 /* be64 sizes of RAM pages, be64 size of a page */
+#define ITERATED_MAX 64 /* sections that are sent in parts */
 
 /**
  * struct iterated - a section that is sent in parts

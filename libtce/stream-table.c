@@ -8,16 +8,16 @@
 
 #include "stream-scan.h"
 
-#define WORD			sizeof(uint64_t)
-#define VERSION_MIN		2
-#define VERSION_MAX		3
-#define DEFAULT_PAGE_SHIFT	12
+#define WORD		   sizeof(uint64_t)
+#define VERSION_MIN	   2
+#define VERSION_MAX	   3
+#define DEFAULT_PAGE_SHIFT 12
 
 /* Mark, name with its length, be32 version, be64 bus offset, be32 page shift. */
-#define SUBSECTION_NAME		"\x0espapr_iommu_ex"
-#define SUBSECTION_NAME_SIZE	(sizeof(SUBSECTION_NAME) - 1)
-#define SUBSECTION_SIZE		(1 + SUBSECTION_NAME_SIZE + 4 + 8 + 4)
-#define SUBSECTION_VERSION	1
+#define SUBSECTION_NAME	     "\x0espapr_iommu_ex"
+#define SUBSECTION_NAME_SIZE (sizeof(SUBSECTION_NAME) - 1)
+#define SUBSECTION_SIZE	     (1 + SUBSECTION_NAME_SIZE + 4 + 8 + 4)
+#define SUBSECTION_VERSION   1
 
 static int put_words(struct scanner *scan, const struct tce_stream_table *table, uint64_t index,
 		     size_t count)

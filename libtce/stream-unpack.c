@@ -94,13 +94,16 @@ static int scan_pieces(struct unpacker *unpacker, struct tce_sink *sink,
 		       struct tce_error *err)
 {
 	const struct stream_output output = {
-		.bytes = write_bytes, .words = write_words, .ctx = sink,
+		.bytes = write_bytes,
+		.words = write_words,
+		.ctx = sink,
 	};
 	const struct stream_tables tables = { table_begin, table_next, unpacker };
 	const struct tce_source pieces = { .read = piece_read, .ctx = unpacker };
 	int ret;
 
-	ret = stream_scan(&pieces, sink ? NULL : &tables, sink ? &output : NULL, hooks, stats, err);
+	ret = tce_stream_scan(&pieces, sink ? NULL : &tables, sink ? &output : NULL, hooks, stats,
+			      err);
 	if (!ret && !sink && stats->understood)
 		ret = finish_scan(unpacker);
 	return ret;
@@ -113,7 +116,7 @@ static int unpack(const struct tce_source *source, const struct tce_sink *sink,
 {
 	struct tce_stream_stats packed = { 0 };
 	struct unpacker unpacker = { .source = *source, .stats = &packed, .look_only = !sink };
-	struct tce_sink to = sink ? *sink : (struct tce_sink) { 0 };
+	struct tce_sink to = sink ? *sink : (struct tce_sink){ 0 };
 	const bool look = hooks || !sink;
 	int ret;
 
@@ -207,5 +210,5 @@ int tce_scan_stream(const struct tce_source *source, const struct tce_stream_hoo
 	}
 	if (probed.had == sizeof(probed.bytes) && load_le32(probed.bytes) == PACKED_MAGIC)
 		return unpack(&again, NULL, hooks, stats, err);
-	return stream_scan(&again, NULL, NULL, hooks, stats, err);
+	return tce_stream_scan(&again, NULL, NULL, hooks, stats, err);
 }

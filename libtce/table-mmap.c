@@ -10,13 +10,13 @@
 
 #include "tce-private.h"
 
-#define WORD		sizeof(uint64_t)
+#define WORD sizeof(uint64_t)
 
 /* Entries mapped at a time: what is mapped and touched counts as this process's memory. */
-#define WINDOW_ENTRIES	(1ULL << 20)
+#define WINDOW_ENTRIES (1ULL << 20)
 
 /* More host pages than any table has; ends the search for the end in any case. */
-#define PAGES_MAX	(1ULL << 40)
+#define PAGES_MAX (1ULL << 40)
 
 /*
  * Is there a table page @page? mmap() of a stock kernel takes any range and raises SIGBUS past the
@@ -142,8 +142,8 @@ static int mmap_read(struct tce_table *table, uint64_t index, uint64_t *words, s
 	return TCE_OK;
 }
 
-static int mmap_next_data(struct tce_table *table, uint64_t index, uint64_t *first,
-			  uint64_t *count, struct tce_error *err)
+static int mmap_next_data(struct tce_table *table, uint64_t index, uint64_t *first, uint64_t *count,
+			  struct tce_error *err)
 {
 	*first = index;
 	*count = table->geometry.entries - index;

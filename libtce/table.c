@@ -122,8 +122,7 @@ int tce_declare_geometry(struct tce_table *table, const struct tce_geometry *by_
 	if (by_hand->known & TCE_KNOWN_LIOBN) {
 		if (told & TCE_KNOWN_LIOBN && by_hand->liobn != merged.liobn)
 			return tce_set_error(err, TCE_ERR_GEOMETRY, 0,
-					     "LIOBN is 0x%" PRIx64 ", not 0x%" PRIx64 ,
-					     merged.liobn,
+					     "LIOBN is 0x%" PRIx64 ", not 0x%" PRIx64, merged.liobn,
 					     by_hand->liobn);
 		merged.liobn = by_hand->liobn;
 	}
@@ -136,21 +135,20 @@ int tce_declare_geometry(struct tce_table *table, const struct tce_geometry *by_
 	if (by_hand->known & TCE_KNOWN_BUS_OFFSET) {
 		if (told & TCE_KNOWN_BUS_OFFSET && by_hand->bus_offset != merged.bus_offset)
 			return tce_set_error(err, TCE_ERR_GEOMETRY, 0,
-					     "bus offset is 0x%" PRIx64 ", not 0x%" PRIx64 ,
-					     merged.bus_offset,
-					     by_hand->bus_offset);
+					     "bus offset is 0x%" PRIx64 ", not 0x%" PRIx64,
+					     merged.bus_offset, by_hand->bus_offset);
 		merged.bus_offset = by_hand->bus_offset;
 	}
 	if (by_hand->known & TCE_KNOWN_ENTRIES) {
 		uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE) / sizeof(uint64_t);
 
 		if (told & TCE_KNOWN_ENTRIES ? by_hand->entries != merged.entries :
-		    by_hand->entries > merged.entries || merged.entries - by_hand->entries >= page)
+					       by_hand->entries > merged.entries ||
+						       merged.entries - by_hand->entries >= page)
 			return tce_set_error(err, TCE_ERR_GEOMETRY, 0,
 					     "the table has %s%" PRIu64 " entries, not %" PRIu64,
 					     told & TCE_KNOWN_ENTRIES ? "" : "up to ",
-					     merged.entries,
-					     by_hand->entries);
+					     merged.entries, by_hand->entries);
 		merged.entries = by_hand->entries;
 	}
 	merged.known |= by_hand->known & TCE_KNOWN_ALL;
@@ -229,8 +227,7 @@ int tce_write_words(struct tce_table *table, uint64_t index, const uint64_t *wor
 	return ret ? ret : table->ops->write(table, index, words, count, written, err);
 }
 
-int tce_clear_words(struct tce_table *table, uint64_t index, uint64_t count,
-		    struct tce_error *err)
+int tce_clear_words(struct tce_table *table, uint64_t index, uint64_t count, struct tce_error *err)
 {
 	int ret = check_range(table, index, count, err);
 

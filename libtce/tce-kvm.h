@@ -16,22 +16,22 @@
 
 /* KVM_CHECK_EXTENSION, on /dev/kvm or a VM: a mask of these bits; 0 on a stock kernel. */
 #ifndef KVM_CAP_SPAPR_TCE_FD
-#define KVM_CAP_SPAPR_TCE_FD		0x7ce
+#define KVM_CAP_SPAPR_TCE_FD 0x7ce
 
 /* The table fd is a file: fdinfo, read, write, lseek, punch hole. */
-#define KVM_SPAPR_TCE_FD_FILE		(1 << 0)
+#define KVM_SPAPR_TCE_FD_FILE (1 << 0)
 /* The ioctls below. */
-#define KVM_SPAPR_TCE_FD_DIRTY_LOG	(1 << 1)
+#define KVM_SPAPR_TCE_FD_DIRTY_LOG (1 << 1)
 /* Attaching an IOMMU group maps the entries that the table already has, as far as it can. */
-#define KVM_SPAPR_TCE_FD_REPLAY		(1 << 2)
+#define KVM_SPAPR_TCE_FD_REPLAY (1 << 2)
 /* KVM_ENABLE_CAP on a VM with this in args[0]: attaching fails if one of them can't be mapped. */
-#define KVM_SPAPR_TCE_FD_REPLAY_STRICT	(1 << 3)
+#define KVM_SPAPR_TCE_FD_REPLAY_STRICT (1 << 3)
 #endif
 
 #ifndef KVM_SPAPR_TCE_START_DIRTY_LOG
 
 /* One bit of the log stands for 1 << KVM_SPAPR_TCE_DIRTY_SHIFT entries. */
-#define KVM_SPAPR_TCE_DIRTY_SHIFT	9
+#define KVM_SPAPR_TCE_DIRTY_SHIFT 9
 
 /**
  * struct kvm_spapr_tce_dirty_log - for KVM_SPAPR_TCE_GET_DIRTY_LOG
@@ -51,9 +51,9 @@ struct kvm_spapr_tce_dirty_log {
 };
 
 /* On the table fd. Stores through mmap are logged by host pages. */
-#define KVM_SPAPR_TCE_START_DIRTY_LOG	_IO(KVMIO, 0xf0)
-#define KVM_SPAPR_TCE_GET_DIRTY_LOG	_IOW(KVMIO, 0xf1, struct kvm_spapr_tce_dirty_log)
-#define KVM_SPAPR_TCE_STOP_DIRTY_LOG	_IO(KVMIO, 0xf2)
+#define KVM_SPAPR_TCE_START_DIRTY_LOG _IO(KVMIO, 0xf0)
+#define KVM_SPAPR_TCE_GET_DIRTY_LOG   _IOW(KVMIO, 0xf1, struct kvm_spapr_tce_dirty_log)
+#define KVM_SPAPR_TCE_STOP_DIRTY_LOG  _IO(KVMIO, 0xf2)
 #endif
 
 #endif /* TCE_KVM_H */

@@ -13,22 +13,22 @@
 
 #include "tce.h"
 
-#define TCE_IMAGE_MAGIC		0x45435489U	/* bytes 89 54 43 45: 0x89 "TCE" */
-#define TCE_IMAGE_VERSION	1
-#define TCE_UPDATES_VERSION	2
-#define TCE_PARTS_MAX		64	/* a table and its updates */
-#define TCE_RECORD_MAX		4096
-#define TCE_PAYLOAD_MAX		(TCE_BLOCK_MAX * sizeof(uint64_t))
-#define TCE_STRING_MAX		127
-#define TCE_PAGE_SHIFT_MIN	12	/* as KVM_CREATE_SPAPR_TCE_64 checks it */
-#define TCE_PAGE_SHIFT_MAX	34
+#define TCE_IMAGE_MAGIC	    0x45435489U /* bytes 89 54 43 45: 0x89 "TCE" */
+#define TCE_IMAGE_VERSION   1
+#define TCE_UPDATES_VERSION 2
+#define TCE_PARTS_MAX	    64 /* a table and its updates */
+#define TCE_RECORD_MAX	    4096
+#define TCE_PAYLOAD_MAX	    (TCE_BLOCK_MAX * sizeof(uint64_t))
+#define TCE_STRING_MAX	    127
+#define TCE_PAGE_SHIFT_MIN  12 /* as KVM_CREATE_SPAPR_TCE_64 checks it */
+#define TCE_PAGE_SHIFT_MAX  34
 
 /*
  * For static functions with loops over a table's words that are several times as fast with vectors
  * of more than 128 bits: compiled once more for them, and chosen when the program starts.
  */
 #ifdef TCE_TARGET_CLONES
-#define TCE_WIDE	__attribute__((target_clones("avx2", "default")))
+#define TCE_WIDE __attribute__((target_clones("avx2", "default")))
 #else
 #define TCE_WIDE
 #endif
@@ -140,8 +140,7 @@ bool tce_run_has_zero(uint64_t tce, uint64_t stride, uint64_t count);
 size_t tce_extend_run(const uint64_t *words, size_t count, uint64_t tce, uint64_t stride);
 size_t tce_measure_tail(const uint64_t *words, size_t count, uint64_t *stride);
 void tce_fill_run(uint64_t *words, size_t count, uint64_t tce, uint64_t stride);
-size_t tce_pack_runs(const uint64_t *words, size_t count, uint8_t *buf, size_t size,
-		     size_t *runs);
+size_t tce_pack_runs(const uint64_t *words, size_t count, uint8_t *buf, size_t size, size_t *runs);
 bool tce_unpack_runs(struct tce_bytes bytes, uint64_t *words, size_t count);
 
 /*
@@ -154,7 +153,7 @@ int tce_open_at(int folder, const char *path, int flags, mode_t mode);
 
 /* fdinfo.c */
 struct tce_fdinfo {
-	unsigned int known;	/* TCE_KNOWN_* */
+	unsigned int known; /* TCE_KNOWN_* */
 	uint64_t liobn;
 	uint64_t page_shift;
 	uint64_t bus_offset;
@@ -174,8 +173,8 @@ int tce_read_fdinfo(int fd, struct tce_fdinfo *info, struct tce_error *err);
 struct tce_table_ops {
 	int (*read)(struct tce_table *table, uint64_t index, uint64_t *words, size_t count,
 		    struct tce_error *err);
-	int (*next_data)(struct tce_table *table, uint64_t index, uint64_t *first,
-			 uint64_t *count, struct tce_error *err);
+	int (*next_data)(struct tce_table *table, uint64_t index, uint64_t *first, uint64_t *count,
+			 struct tce_error *err);
 	int (*write)(struct tce_table *table, uint64_t index, const uint64_t *words, size_t count,
 		     size_t *written, struct tce_error *err);
 	int (*clear)(struct tce_table *table, uint64_t index, uint64_t count,
@@ -187,8 +186,8 @@ struct tce_table {
 	const struct tce_table_ops *ops;
 	enum tce_backend backend;
 	int fd;
-	int access;		/* O_RDONLY, O_WRONLY or O_RDWR, as the fd was opened */
-	bool appends;		/* words would only go to the file's end */
+	int access;   /* O_RDONLY, O_WRONLY or O_RDWR, as the fd was opened */
+	bool appends; /* words would only go to the file's end */
 	bool keep_position;
 	struct tce_geometry geometry;
 
@@ -217,8 +216,7 @@ int tce_load_extent(struct tce_table *table, const struct tce_extent *extent, ui
 int tce_create_updates_writer(struct tce_writer **writer, const struct tce_sink *sink,
 			      struct tce_error *err);
 int tce_begin_update(struct tce_writer *writer, struct tce_error *err);
-int tce_put_zeros(struct tce_writer *writer, uint64_t index, uint64_t count,
-		  struct tce_error *err);
+int tce_put_zeros(struct tce_writer *writer, uint64_t index, uint64_t count, struct tce_error *err);
 
 /*
  * image-read.c: take the table and its updates as they come. Call the first before

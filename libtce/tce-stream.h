@@ -188,7 +188,7 @@ int tce_scan_stream(const struct tce_source *source, const struct tce_stream_hoo
 /**
  * define TCE_STREAM_PROBE - how many first bytes tell a stream from other files
  */
-#define TCE_STREAM_PROBE	4
+#define TCE_STREAM_PROBE 4
 
 /**
  * tce_probe_stream() - may this be a stream?

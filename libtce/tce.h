@@ -26,15 +26,40 @@
 extern "C" {
 #endif
 
+/** define TCE_LIBRARY_VERSION - version of this header, as text */
+#define TCE_LIBRARY_VERSION "0.2.0"
+
+/**
+ * define TCE_LIBRARY_NUMBER - the same as a number
+ *
+ * Two decimal digits each for the minor version and the patch level, so that newer ones are
+ * larger.
+ */
+#define TCE_LIBRARY_NUMBER 200
+
+/**
+ * tce_library_version() - version of the library that is loaded
+ *
+ * Return: a static string, as %TCE_LIBRARY_VERSION.
+ */
+const char *tce_library_version(void);
+
+/**
+ * tce_library_number() - the same as a number
+ *
+ * Return: as %TCE_LIBRARY_NUMBER.
+ */
+unsigned int tce_library_number(void);
+
 /** define TCE_READ - permission bit of a TCE: the device may read the page */
-#define TCE_READ	1ULL
+#define TCE_READ 1ULL
 /** define TCE_WRITE - permission bit of a TCE: the device may write the page */
-#define TCE_WRITE	2ULL
+#define TCE_WRITE 2ULL
 /** define TCE_PERMISSIONS - both; a non-zero TCE with neither is a *poison* entry */
-#define TCE_PERMISSIONS	(TCE_READ | TCE_WRITE)
+#define TCE_PERMISSIONS (TCE_READ | TCE_WRITE)
 
 /** define TCE_BLOCK_MAX - most entries that any block of words handed out has */
-#define TCE_BLOCK_MAX	32768
+#define TCE_BLOCK_MAX 32768
 
 /**
  * enum tce_status - what a function returns
@@ -60,26 +85,26 @@ extern "C" {
  * @TCE_ERR_STREAM: malformed QEMU migration stream.
  */
 enum tce_status {
-	TCE_OK			= 0,
-	TCE_ERR_ARG		= -1,
-	TCE_ERR_NOMEM		= -2,
-	TCE_ERR_IO		= -3,
-	TCE_ERR_NOT_IMAGE	= -4,
-	TCE_ERR_VERSION		= -5,
-	TCE_ERR_TORN		= -6,
-	TCE_ERR_CORRUPT		= -7,
-	TCE_ERR_LIMIT		= -8,
-	TCE_ERR_RANGE		= -9,
-	TCE_ERR_GEOMETRY	= -10,
-	TCE_ERR_UNKNOWN		= -11,
-	TCE_ERR_NOT_TABLE	= -12,
-	TCE_ERR_NO_TABLE	= -13,
-	TCE_ERR_UNSUPPORTED	= -14,
-	TCE_ERR_REFUSED		= -15,
-	TCE_ERR_PERMISSION	= -16,
-	TCE_ERR_NO_PROCESS	= -17,
-	TCE_ERR_NO_KVM		= -18,
-	TCE_ERR_STREAM		= -19,
+	TCE_OK = 0,
+	TCE_ERR_ARG = -1,
+	TCE_ERR_NOMEM = -2,
+	TCE_ERR_IO = -3,
+	TCE_ERR_NOT_IMAGE = -4,
+	TCE_ERR_VERSION = -5,
+	TCE_ERR_TORN = -6,
+	TCE_ERR_CORRUPT = -7,
+	TCE_ERR_LIMIT = -8,
+	TCE_ERR_RANGE = -9,
+	TCE_ERR_GEOMETRY = -10,
+	TCE_ERR_UNKNOWN = -11,
+	TCE_ERR_NOT_TABLE = -12,
+	TCE_ERR_NO_TABLE = -13,
+	TCE_ERR_UNSUPPORTED = -14,
+	TCE_ERR_REFUSED = -15,
+	TCE_ERR_PERMISSION = -16,
+	TCE_ERR_NO_PROCESS = -17,
+	TCE_ERR_NO_KVM = -18,
+	TCE_ERR_STREAM = -19,
 };
 
 /**
@@ -93,12 +118,18 @@ const char *tce_strerror(int status);
 /**
  * define TCE_ERROR_INIT - an empty &struct tce_error
  */
-#define TCE_ERROR_INIT	{ .code = TCE_OK }
+#ifdef __cplusplus
+#define TCE_ERROR_INIT \
+	{              \
+	}
+#else
+#define TCE_ERROR_INIT { .code = TCE_OK }
+#endif
 
 /* What of a struct tce_error has been filled in beside code and message. */
-#define TCE_ERROR_LIOBN		(1U << 0)
-#define TCE_ERROR_INDEX		(1U << 1)
-#define TCE_ERROR_OFFSET	(1U << 2)
+#define TCE_ERROR_LIOBN	 (1U << 0)
+#define TCE_ERROR_INDEX	 (1U << 1)
+#define TCE_ERROR_OFFSET (1U << 2)
 
 /**
  * struct tce_error - what failed, and where
@@ -152,11 +183,11 @@ int tce_set_error(struct tce_error *err, int code, int sys_errno, const char *fo
 char *tce_format_error(const struct tce_error *err, char *buf, size_t size);
 
 /* Which parts of a struct tce_geometry are known. */
-#define TCE_KNOWN_LIOBN		(1U << 0)
-#define TCE_KNOWN_PAGE_SHIFT	(1U << 1)
-#define TCE_KNOWN_BUS_OFFSET	(1U << 2)
-#define TCE_KNOWN_ENTRIES	(1U << 3)
-#define TCE_KNOWN_ALL		0xfU
+#define TCE_KNOWN_LIOBN	     (1U << 0)
+#define TCE_KNOWN_PAGE_SHIFT (1U << 1)
+#define TCE_KNOWN_BUS_OFFSET (1U << 2)
+#define TCE_KNOWN_ENTRIES    (1U << 3)
+#define TCE_KNOWN_ALL	     0xfU
 
 /**
  * struct tce_geometry - which table it is, and the window it translates
@@ -243,7 +274,10 @@ struct tce_source {
 
 /**
  * tce_fd_sink() - a sink that writes to a file descriptor
- * @fd: an open file, pipe or socket; stays the caller's.
+ * @fd: an open file, pipe or socket; stays the caller's. Where it does not block, the sink waits.
+ *
+ * Writing to a pipe or a socket that nobody reads any more raises SIGPIPE. Who ignores that signal
+ * gets %TCE_ERR_IO with EPIPE instead.
  *
  * Return: the sink. Nothing needs to be freed.
  */
@@ -251,7 +285,8 @@ struct tce_sink tce_fd_sink(int fd);
 
 /**
  * tce_fd_source() - a source that reads from a file descriptor
- * @fd: an open file, pipe or socket; stays the caller's. Reads from its position.
+ * @fd: an open file, pipe or socket; stays the caller's. Reads from its position. Where it does not
+ *	block, the source waits.
  *
  * Return: the source. Nothing needs to be freed.
  */
@@ -278,8 +313,8 @@ struct tce_extent;
  *
  * Return: 0, %TCE_ERR_NOMEM, %TCE_ERR_IO, or %TCE_ERR_ARG.
  */
-int tce_create_writer(struct tce_writer **writer, const struct tce_sink *sink,
-		      const char *made_by, struct tce_error *err);
+int tce_create_writer(struct tce_writer **writer, const struct tce_sink *sink, const char *made_by,
+		      struct tce_error *err);
 
 /**
  * tce_begin_table() - begin the next table of an image
@@ -287,7 +322,7 @@ int tce_create_writer(struct tce_writer **writer, const struct tce_sink *sink,
  * @geometry: header of the table. The number of entries must be given, exact or rounded.
  * @err: what failed.
  *
- * Return: 0, %TCE_ERR_ARG, %TCE_ERR_GEOMETRY, or %TCE_ERR_IO.
+ * Return: 0, %TCE_ERR_ARG, %TCE_ERR_GEOMETRY, %TCE_ERR_NOMEM, or %TCE_ERR_IO.
  */
 int tce_begin_table(struct tce_writer *writer, const struct tce_geometry *geometry,
 		    struct tce_error *err);
@@ -303,7 +338,7 @@ int tce_begin_table(struct tce_writer *writer, const struct tce_geometry *geomet
  * Full blocks of %TCE_BLOCK_MAX words that begin at a multiple of %TCE_BLOCK_MAX are encoded in
  * place; everything else is copied once.
  *
- * Return: 0, %TCE_ERR_ARG, %TCE_ERR_RANGE, or %TCE_ERR_IO.
+ * Return: 0, %TCE_ERR_ARG, %TCE_ERR_RANGE, %TCE_ERR_NOMEM, or %TCE_ERR_IO.
  */
 int tce_put_words(struct tce_writer *writer, uint64_t index, const uint64_t *words, size_t count,
 		  struct tce_error *err);
@@ -326,7 +361,7 @@ int tce_put_run(struct tce_writer *writer, const struct tce_extent *run, struct 
  * @writer: the writer, inside a table.
  * @err: what failed.
  *
- * Return: 0, %TCE_ERR_ARG, or %TCE_ERR_IO.
+ * Return: 0, %TCE_ERR_ARG, %TCE_ERR_NOMEM, or %TCE_ERR_IO.
  */
 int tce_end_table(struct tce_writer *writer, struct tce_error *err);
 
@@ -422,11 +457,11 @@ uint32_t tce_reader_version(const struct tce_reader *reader);
  * @geometry: receives the table's header.
  * @err: what failed.
  *
- * Return: 1 with a table, 0 at the end of an image that is whole, %TCE_ERR_UNSUPPORTED for an image
- * with updates that comes through a pipe, or as tce_create_reader().
+ * Return: 1 with a table, 0 at the end of an image that is whole, %TCE_ERR_GEOMETRY for one that no
+ * table can have, %TCE_ERR_RANGE, %TCE_ERR_UNSUPPORTED for an image with updates that comes through
+ * a pipe, %TCE_ERR_ARG after an error, or as tce_create_reader().
  */
-int tce_next_table(struct tce_reader *reader, struct tce_geometry *geometry,
-		   struct tce_error *err);
+int tce_next_table(struct tce_reader *reader, struct tce_geometry *geometry, struct tce_error *err);
 
 /**
  * tce_next_extent() - get the next piece of the table
@@ -434,7 +469,8 @@ int tce_next_table(struct tce_reader *reader, struct tce_geometry *geometry,
  * @extent: receives the piece. Pieces come in index order and do not overlap.
  * @err: what failed.
  *
- * Return: 1 with an extent, 0 at the table's end, or as tce_create_reader().
+ * Return: 1 with an extent, 0 at the table's end or outside a table, %TCE_ERR_RANGE,
+ * %TCE_ERR_UNSUPPORTED, %TCE_ERR_ARG after an error, or as tce_create_reader().
  */
 int tce_next_extent(struct tce_reader *reader, struct tce_extent *extent, struct tce_error *err);
 
@@ -627,7 +663,8 @@ struct tce_table_stats {
  *	may be shared with the VMM, is moved.
  * @err: what failed.
  *
- * Return: 0, %TCE_ERR_NOT_TABLE, %TCE_ERR_GEOMETRY, %TCE_ERR_NOMEM, or %TCE_ERR_IO.
+ * Return: 0, %TCE_ERR_NOT_TABLE, %TCE_ERR_GEOMETRY, %TCE_ERR_NOMEM, or %TCE_ERR_IO, also for an fd
+ * that is not open.
  */
 int tce_open_table(struct tce_table **table, int fd, struct tce_error *err);
 
@@ -724,8 +761,7 @@ int tce_write_words(struct tce_table *table, uint64_t index, const uint64_t *wor
  *
  * Return: 0, %TCE_ERR_RANGE, %TCE_ERR_UNSUPPORTED, or %TCE_ERR_IO.
  */
-int tce_clear_words(struct tce_table *table, uint64_t index, uint64_t count,
-		    struct tce_error *err);
+int tce_clear_words(struct tce_table *table, uint64_t index, uint64_t count, struct tce_error *err);
 
 /**
  * tce_keep_position() - leave the file position of a table alone
@@ -871,8 +907,8 @@ int tce_create_sender(struct tce_sender **sender, struct tce_table *table,
  * @round: receives what was sent, or NULL.
  * @err: what failed.
  *
- * Return: 0, %TCE_ERR_IO, %TCE_ERR_ARG after the last round, %TCE_ERR_LIMIT after too many, or as
- * tce_read_words().
+ * Return: 0, %TCE_ERR_IO, %TCE_ERR_NOMEM, %TCE_ERR_ARG after the last round, %TCE_ERR_LIMIT after
+ * too many, or as tce_next_data() and tce_read_words().
  */
 int tce_send_round(struct tce_sender *sender, bool last, struct tce_round *round,
 		   struct tce_error *err);
@@ -885,12 +921,14 @@ void tce_destroy_sender(struct tce_sender *sender);
 
 /**
  * tce_receive_table() - receive all rounds into a table
- * @table: where to; empty, and of the same geometry as the one that is sent.
+ * @table: where to; empty. As far as both geometries are known, they must be the same, the LIOBN
+ *	excepted.
  * @source: where from. Nothing after the last round is read.
  * @err: what failed; with %TCE_ERR_REFUSED its index is that of the refused entry.
  *
  * Return: 0, %TCE_ERR_NOT_IMAGE, %TCE_ERR_VERSION, %TCE_ERR_TORN, %TCE_ERR_CORRUPT,
- * %TCE_ERR_GEOMETRY, %TCE_ERR_LIMIT, %TCE_ERR_NOMEM, or as tce_write_words().
+ * %TCE_ERR_GEOMETRY, %TCE_ERR_LIMIT, %TCE_ERR_RANGE, %TCE_ERR_NOMEM, or as tce_write_words() and
+ * tce_clear_words().
  */
 int tce_receive_table(struct tce_table *table, const struct tce_source *source,
 		      struct tce_error *err);

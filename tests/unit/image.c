@@ -33,8 +33,8 @@ static void check_round_trip(const struct content *content, const struct tce_geo
 	write_image(&whole, geometry, words, 0);
 	write_image(&cut, geometry, words, geometry->entries + 77);
 	if (whole.size != cut.size || memcmp(whole.data, cut.data, cut.size))
-		fail_msg("%s, %" PRIu64 " entries: other bytes when cut into other calls", content->name,
-			 geometry->entries);
+		fail_msg("%s, %" PRIu64 " entries: other bytes when cut into other calls",
+			 content->name, geometry->entries);
 
 	/* What the reader does not hand out is zero; what it does, it hands out once. */
 	memset(back, 0, size);
@@ -49,9 +49,9 @@ static void check_round_trip(const struct content *content, const struct tce_geo
 	assert_string_equal(read.origin, geometry->origin);
 	for (i = 0; i < geometry->entries; i++) {
 		if (words[i] != back[i])
-			fail_msg("%s, %" PRIu64 " entries: entry %zu is 0x%" PRIx64 ", not 0x%" PRIx64, content->name,
-				 geometry->entries, i,
-				 back[i], words[i]);
+			fail_msg("%s, %" PRIu64 " entries: entry %zu is 0x%" PRIx64
+				 ", not 0x%" PRIx64,
+				 content->name, geometry->entries, i, back[i], words[i]);
 	}
 	assert_true(whole.size <= size + size / 100 + 256);
 	free_memory(&whole);
@@ -67,8 +67,9 @@ static void round_trip_of_every_content(void **state)
 
 	for (i = 0; i < content_count; i++) {
 		for (k = 0; k < ARRAY_SIZE(shapes); k++) {
-			struct tce_geometry geometry = make_geometry(0x80000000 + i,
-				shapes[k].page_shift, shapes[k].bus_offset, shapes[k].entries);
+			struct tce_geometry geometry = make_geometry(
+				0x80000000 + i, shapes[k].page_shift, shapes[k].bus_offset,
+				shapes[k].entries);
 
 			check_round_trip(&contents[i], &geometry);
 		}
@@ -195,7 +196,8 @@ static void images_of_an_independent_writer(void **state)
 	memset(words, 0, 262144 * sizeof(*words));
 	for (i = 0; i < 500; i++)
 		words[i] = i < 50 || i >= 400 ? (i + 1) << 12 | 3 :
-			   i < 150 ? (i - 50 + 9) << 12 | 3 : 0;
+			   i < 150	      ? (i - 50 + 9) << 12 | 3 :
+						0;
 	words[600] = 1;
 	words[601] = 0x77;
 	words[999] = 0x5003;
@@ -418,7 +420,7 @@ static void runs_of_every_length_come_back(void **state)
 	size_t round, i, n;
 
 	for (round = 0; round < 400; round++) {
-		/* lengths around those at which the search for a run's end is done in another way */
+		/* lengths around those at which the search for the end of a run changes its way */
 		for (i = 0; i < 4096; i += n) {
 			uint64_t stride = next_random(&seed) % 3 << 12;
 			uint64_t tce = next_random(&seed) & 0xfffff003;
@@ -474,7 +476,7 @@ static void every_status_has_words(void **state)
 	err.index = 5;
 	err.offset = 77;
 	assert_string_equal(tce_format_error(&err, line, sizeof(line)),
-		"a.img: LIOBN 0x80000000: entry 5: offset 77: it ends: No such f");
+			    "a.img: LIOBN 0x80000000: entry 5: offset 77: it ends: No such f");
 	tce_format_error(&err, line, 6);
 	assert_string_equal(line, "a.img");
 }
@@ -504,7 +506,8 @@ static void runs_are_the_same_as_their_words(void **state)
 			uint64_t room = entries - at;
 			struct tce_extent run = {
 				.first = at,
-				.count = 1 + next_random(&seed) % (next_random(&seed) % 2 ? 99 : 180000),
+				.count = 1 + next_random(&seed) %
+						     (next_random(&seed) % 2 ? 99 : 180000),
 				.tce = next_random(&seed) % 3 * 4096 + next_random(&seed) % 4,
 				.stride = (next_random(&seed) % 4 - 1) << 12,
 			};

@@ -79,6 +79,33 @@ static void the_last_round_counts(void **state)
 	free(back);
 }
 
+/* If this fails, the entries of one window are put into another. */
+static void windows_must_agree(void **state)
+{
+	struct tce_geometry from_geometry = { .known = TCE_KNOWN_PAGE_SHIFT, .page_shift = 12 };
+	struct tce_geometry to_geometry = { .known = TCE_KNOWN_BUS_OFFSET, .bus_offset = 1 << 20 };
+	struct tce_table *from = new_table(ENTRIES), *to = new_table(ENTRIES);
+	uint64_t *words = calloc(ENTRIES, sizeof(*words));
+	struct memory memory = { 0 };
+	struct tce_source source;
+
+	assert_non_null(words);
+	assert_int_equal(tce_declare_geometry(from, &from_geometry, NULL), 0);
+	assert_int_equal(tce_declare_geometry(to, &to_geometry, NULL), 0);
+	send_rounds(from, &memory, words);
+	source = memory_source(&memory);
+	assert_int_equal(tce_receive_table(to, &source, NULL), 0);
+	to_geometry = (struct tce_geometry){ .known = TCE_KNOWN_PAGE_SHIFT, .page_shift = 16 };
+	assert_int_equal(tce_declare_geometry(to, &to_geometry, NULL), 0);
+	memory.read = 0;
+	source = memory_source(&memory);
+	assert_int_equal(tce_receive_table(to, &source, NULL), TCE_ERR_GEOMETRY);
+	free_memory(&memory);
+	tce_close_table(from);
+	tce_close_table(to);
+	free(words);
+}
+
 static void damage_is_refused(void **state)
 {
 	uint64_t *words = calloc(ENTRIES, sizeof(*words));
@@ -194,9 +221,8 @@ static void too_many_rounds(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_last_round_counts),
-		cmocka_unit_test(every_update_counts),
-		cmocka_unit_test(too_many_rounds),
+		cmocka_unit_test(the_last_round_counts), cmocka_unit_test(every_update_counts),
+		cmocka_unit_test(too_many_rounds),	 cmocka_unit_test(windows_must_agree),
 		cmocka_unit_test(damage_is_refused),
 	};
 

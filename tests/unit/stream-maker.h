@@ -36,7 +36,7 @@ void put_be16(struct maker *m, uint16_t v);
 void put_be32(struct maker *m, uint32_t v);
 void put_be64(struct maker *m, uint64_t v);
 
-/* Magic, version, configuration with a UUID, start of RAM (one block) and of the hashed page table. */
+/* Magic, version, configuration with a UUID, start of RAM (one block) and of the page table. */
 void put_beginning(struct maker *m);
 /* Part of RAM with every kind of page, @more plain ones among them; part of the page table. */
 void put_parts(struct maker *m, unsigned int more);

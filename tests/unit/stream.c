@@ -12,8 +12,8 @@
 struct seen {
 	struct tce_stream_table tables[8];
 	size_t count;
-	uint64_t words[64];		/* of the last table */
-	uint64_t xor;			/* what the words are changed by */
+	uint64_t words[64]; /* of the last table */
+	uint64_t xor ;	    /* what the words are changed by */
 };
 
 static int see_begin(void *ctx, const struct tce_stream_table *table, struct tce_error *err)
@@ -34,7 +34,7 @@ static int see_words(void *ctx, const struct tce_stream_table *table, uint64_t i
 	for (i = 0; i < count; i++) {
 		if (index + i < ARRAY_SIZE(seen->words))
 			seen->words[index + i] = words[i];
-		words[i] ^= seen->xor;
+		words[i] ^= seen->xor ;
 	}
 	return 0;
 }
@@ -84,7 +84,8 @@ static int round_trip(const struct maker *m, size_t piece, struct tce_stream_sta
 		assert_int_equal(unpack(packed.data, packed.size, &back, NULL, NULL, &err), 0);
 		assert_int_equal(back.size, m->size);
 		assert_memory_equal(back.data, m->data, m->size);
-		assert_int_equal(unpack(packed.data, packed.size, &again, &no_hooks, NULL, &err), 0);
+		assert_int_equal(unpack(packed.data, packed.size, &again, &no_hooks, NULL, &err),
+				 0);
 		assert_int_equal(again.size, m->size);
 		assert_memory_equal(again.data, m->data, m->size);
 	}
@@ -123,7 +124,10 @@ static void tables_are_seen(void **state)
 {
 	struct seen seen = { .count = 0 };
 	struct tce_stream_hooks hooks = {
-		.begin_table = see_begin, .words = see_words, .end_table = see_end, .ctx = &seen,
+		.begin_table = see_begin,
+		.words = see_words,
+		.end_table = see_end,
+		.ctx = &seen,
 	};
 	struct memory in = { 0 }, packed = { 0 };
 	struct tce_source source;
@@ -165,7 +169,10 @@ static void words_are_replaced(void **state)
 {
 	struct seen seen = { .xor = 0xff };
 	struct tce_stream_hooks hooks = {
-		.begin_table = see_begin, .words = see_words, .end_table = see_end, .ctx = &seen,
+		.begin_table = see_begin,
+		.words = see_words,
+		.end_table = see_end,
+		.ctx = &seen,
 	};
 	struct memory packed = { 0 }, back = { 0 };
 	size_t i, changed = 0;
@@ -356,8 +363,11 @@ static void huge_counts_are_not_believed(void **state)
 	/* machine type, capabilities, description, a command */
 	put_bytes(&m, "QEVM\0\0\0\3\7\xff\xff\xff\xff", 13);
 	check_refused(&m, TCE_ERR_TORN, "configuration");
-	put_bytes(&m, "QEVM\0\0\0\3\7\0\0\0\7pseries\5\x1a" "configuration/capabilities\0\0\0\1"
-		  "\xff\xff\xff\xff", 8 + 12 + 2 + 26 + 8);
+	put_bytes(&m,
+		  "QEVM\0\0\0\3\7\0\0\0\7pseries\5\x1a"
+		  "configuration/capabilities\0\0\0\1"
+		  "\xff\xff\xff\xff",
+		  8 + 12 + 2 + 26 + 8);
 	check_refused(&m, TCE_ERR_TORN, "configuration");
 	put_beginning(&m);
 	put_ends(&m);
@@ -384,23 +394,23 @@ static void wrong_order_passes_untouched(void **state)
 		put_8(&m, types[i]);
 		check_untouched(&m, "where a section must begin");
 	}
-	put_beginning(&m);			/* goes on after the end */
+	put_beginning(&m); /* goes on after the end */
 	put_ends(&m);
 	put_parts(&m, 0);
 	check_untouched(&m, "section 2 (ram): goes on after its end");
-	put_beginning(&m);			/* never started */
+	put_beginning(&m); /* never started */
 	put_bytes(&m, "\2\0\0\0\1", 5);
 	check_untouched(&m, "section 1: goes on but was never started");
-	put_beginning(&m);			/* started twice */
+	put_beginning(&m); /* started twice */
 	put_section(&m, 1, 2, "ram", 0, 4);
 	check_untouched(&m, "starts a second time");
-	put_beginning(&m);			/* a device with the number of RAM */
+	put_beginning(&m); /* a device with the number of RAM */
 	put_section(&m, 4, 2, "timer", 0, 4);
 	check_untouched(&m, "section 2 (timer)");
-	put_beginning(&m);			/* another section's footer */
+	put_beginning(&m); /* another section's footer */
 	put_bytes(&m, "\2\0\0\0\2\0\0\0\0\0\0\0\x10\x7e\0\0\0\3", 18);
 	check_untouched(&m, "section 2 (ram): its footer");
-	put_beginning(&m);			/* two kinds of page at once */
+	put_beginning(&m); /* two kinds of page at once */
 	put_bytes(&m, "\2\0\0\0\2\0\0\0\0\0\0\0\x2a", 13);
 	check_untouched(&m, "flags 0x2a");
 }
@@ -420,14 +430,20 @@ static void bad_descriptions_pass_untouched(void **state)
 	static const struct {
 		const char *json, *says;
 	} bad[] = {
-		{ "{", "not JSON" }, { "{]", "not JSON" }, { "{\"a\" 1}", "not JSON" },
-		{ "{\"a\": }", "not JSON" }, { "{\"a\": 1 2}", "not JSON" },
-		{ "{\"a", "a string does not end" }, { "{\"a\": 1} 2", "something follows" },
-		{ "{\"devices\": 1}", "not JSON" }, { "{\"devices\": [1]}", "not JSON" },
+		{ "{", "not JSON" },
+		{ "{]", "not JSON" },
+		{ "{\"a\" 1}", "not JSON" },
+		{ "{\"a\": }", "not JSON" },
+		{ "{\"a\": 1 2}", "not JSON" },
+		{ "{\"a", "a string does not end" },
+		{ "{\"a\": 1} 2", "something follows" },
+		{ "{\"devices\": 1}", "not JSON" },
+		{ "{\"devices\": [1]}", "not JSON" },
 		{ "{\"devices\": [{\"instance_id\": -1}]}", "not a number" },
 		{ "{\"devices\": [{\"instance_id\": 99999999999999999999}]}", "too large" },
 		{ "{\"devices\": [{\"fields\": [{\"size\": 9999999999999999999, "
-		  "\"array_len\": 9}]}]}", "too large" },
+		  "\"array_len\": 9}]}]}",
+		  "too large" },
 	};
 	struct tce_stream_stats stats;
 	char *deep = malloc(1 << 21);
@@ -470,13 +486,22 @@ static void unknown_passes_untouched(void **state)
 	struct maker m = { 0 };
 	int i;
 
-	put_bytes(&m, "QEVM\0\0\0\3\7\0\0\0\1p\5\x1a" "configuration/capabilities\0\0\0\1"
-		  "\0\0\0\1\x0amopped-ram", 8 + 6 + 2 + 26 + 8 + 11);
+	put_bytes(&m,
+		  "QEVM\0\0\0\3\7\0\0\0\1p\5\x1a"
+		  "configuration/capabilities\0\0\0\1"
+		  "\0\0\0\1\x0amopped-ram",
+		  8 + 6 + 2 + 26 + 8 + 11);
 	check_untouched(&m, "capability mopped-ram");
-	put_bytes(&m, "QEVM\0\0\0\3\7\0\0\0\1p\5\x1a" "configuration/capabilities\0\0\0\1"
-		  "\0\0\0\1\4a\x1b[m", 8 + 6 + 2 + 26 + 8 + 5);
+	put_bytes(&m,
+		  "QEVM\0\0\0\3\7\0\0\0\1p\5\x1a"
+		  "configuration/capabilities\0\0\0\1"
+		  "\0\0\0\1\4a\x1b[m",
+		  8 + 6 + 2 + 26 + 8 + 5);
 	check_untouched(&m, "capability a?[m");
-	put_bytes(&m, "QEVM\0\0\0\3\7\0\0\0\1p\5\x11" "configuration/new\0\0\0\1", 8 + 6 + 2 + 17 + 4);
+	put_bytes(&m,
+		  "QEVM\0\0\0\3\7\0\0\0\1p\5\x11"
+		  "configuration/new\0\0\0\1",
+		  8 + 6 + 2 + 17 + 4);
 	check_untouched(&m, "unknown part of the configuration");
 	put_beginning(&m);
 	put_section(&m, 1, 77, "vfio", 0, 1);
@@ -493,7 +518,7 @@ static void unknown_passes_untouched(void **state)
 	put_beginning(&m);
 	put_8(&m, 0);
 	check_untouched(&m, "follows the end mark");
-	for (i = 0; i < 65; i++) {		/* more iterated sections than are looked at */
+	for (i = 0; i < 65; i++) { /* more iterated sections than are looked at */
 		if (!i)
 			put_beginning(&m);
 		put_section(&m, 1, 1000 + (uint32_t)i, "spapr/htab", 0, 1);
@@ -506,7 +531,8 @@ static void unknown_passes_untouched(void **state)
 /* What a machine with other pages sends is noise; a stream that ends in it is not torn for that. */
 static void other_pages_pass(void **state)
 {
-	static const uint8_t bits[] = "\5\x1e" "configuration/target-page-bits\0\0\0\1\0\0\0\x0d";
+	static const uint8_t bits[] = "\5\x1e"
+				      "configuration/target-page-bits\0\0\0\1\0\0\0\x0d";
 	struct tce_stream_stats stats;
 	struct maker m = { 0 };
 	uint8_t page[8192];
@@ -598,17 +624,29 @@ static void postcopy_is_understood(void **state)
 	put_be64(&m, 4096);
 	put_section(&m, 1, 2, "ram", 0, 4);
 	put_be64(&m, 0x403000 | 4);
-	put_bytes(&m, "\4huge\0\0\0\0\0\x20\0\0" "\0\0\0\0\0\x20\0\0", 21);
+	put_bytes(&m,
+		  "\4huge\0\0\0\0\0\x20\0\0"
+		  "\0\0\0\0\0\x20\0\0",
+		  21);
 	put_bytes(&m, "\5small\0\0\0\0\0\0\x30\0", 14);
-	put_bytes(&m, "\4last\0\0\0\0\0\x20\0\0" "\0\0\0\0\0\x20\0\0", 21);
-	put_be64(&m, 0x200);			/* multifd's flush */
+	put_bytes(&m,
+		  "\4last\0\0\0\0\0\x20\0\0"
+		  "\0\0\0\0\0\x20\0\0",
+		  21);
+	put_be64(&m, 0x200); /* multifd's flush */
 	put_be64(&m, 0x10);
 	put_footer(&m, 2);
-	put_bytes(&m, "\x08\0\6\0\5" "12345", 10);
+	put_bytes(&m,
+		  "\x08\0\6\0\5"
+		  "12345",
+		  10);
 	put_bytes(&inner, "\x08\0\4\0\0", 5);
 	put_table(&inner, 9, 0x80000000, 12, 0, words, ARRAY_SIZE(words));
 	put_device(&inner, 10, "timer", "ticks", 5);
-	put_bytes(&inner, "\x08\0\2\0\4\0\0\0\1" "\x08\0\5\0\0", 14);
+	put_bytes(&inner,
+		  "\x08\0\2\0\4\0\0\0\1"
+		  "\x08\0\5\0\0",
+		  14);
 	put_bytes(&m, "\x08\0\x08\0\4", 5);
 	put_be32(&m, (uint32_t)inner.size);
 	put_bytes(&m, inner.data, inner.size);
@@ -646,16 +684,16 @@ static void disks_are_understood(void **state)
 	put_be64(&m, 0x02);
 	put_footer(&m, 1);
 	put_section(&m, 1, 3, "dirty-bitmap", 0, 1);
-	put_bytes(&m, "\x1c\4disk\3map\0\1\0\0\0", 15);		/* start */
-	put_bytes(&m, "\x40", 1);					/* bits */
+	put_bytes(&m, "\x1c\4disk\3map\0\1\0\0\0", 15); /* start */
+	put_bytes(&m, "\x40", 1);			/* bits */
 	put_be64(&m, 0);
 	put_be32(&m, 8);
 	put_be64(&m, 3);
 	put_bytes(&m, "\x7e\0\1", 3);
-	put_bytes(&m, "\x42", 1);					/* zeros */
+	put_bytes(&m, "\x42", 1); /* zeros */
 	put_be64(&m, 0);
 	put_be32(&m, 8);
-	put_bytes(&m, "\x20\1", 2);					/* complete, end */
+	put_bytes(&m, "\x20\1", 2); /* complete, end */
 	put_footer(&m, 3);
 	put_table(&m, 9, 0x80000000, 12, 0, &word, 1);
 	put_8(&m, 0);
@@ -673,14 +711,17 @@ static void mapped_ram_is_understood(void **state)
 	struct maker m = { .footers = true };
 	uint64_t word = 3, at;
 
-	put_bytes(&m, "QEVM\0\0\0\3\7\0\0\0\7pseries\5\x1a" "configuration/capabilities\0\0\0\1"
-		  "\0\0\0\1\x0amapped-ram", 8 + 12 + 2 + 26 + 8 + 11);
+	put_bytes(&m,
+		  "QEVM\0\0\0\3\7\0\0\0\7pseries\5\x1a"
+		  "configuration/capabilities\0\0\0\1"
+		  "\0\0\0\1\x0amapped-ram",
+		  8 + 12 + 2 + 26 + 8 + 11);
 	put_section(&m, 1, 2, "ram", 0, 4);
 	put_be64(&m, (2 << 20) | 4);
 	put_bytes(&m, "\3ram\0\0\0\0\0\x20\0\0\0\0\0\1", 16);
 	put_be64(&m, 4096);
 	at = m.size + 16;
-	put_be64(&m, at + 77);			/* the stream begins at 77 of the file */
+	put_be64(&m, at + 77); /* the stream begins at 77 of the file */
 	put_be64(&m, 1 << 20);
 	put_bytes(&m, ram, (3 << 20) - (at + 77));
 	put_be64(&m, 0x10);
@@ -753,7 +794,7 @@ static void put_chunk(struct memory *packed, uint32_t type, const void *payload,
 
 	store_le32(header, type);
 	store_le32(header + 4, (uint32_t)size);
-	*hash = stream_chain_hash(*hash, header, payload, size);
+	*hash = tce_stream_chain_hash(*hash, header, payload, size);
 	store_le64(header + 8, *hash);
 	assert_int_equal(sink.write(sink.ctx, header, sizeof(header)), 0);
 	assert_int_equal(sink.write(sink.ctx, payload, size), 0);
@@ -820,9 +861,10 @@ static void looking_takes_no_work_by_claim(void **state)
 
 	pack_bomb(&packed);
 	for (round = 0; round < 2; round++) {
-		in = (struct memory) { .data = packed.data, .size = packed.size };
+		in = (struct memory){ .data = packed.data, .size = packed.size };
 		source = memory_source(&in);
-		assert_int_equal(tce_scan_stream(&source, round ? &hooks : &no_hooks, &stats, &err), 0);
+		assert_int_equal(tce_scan_stream(&source, round ? &hooks : &no_hooks, &stats, &err),
+				 0);
 		assert_int_equal(stats.tables, 1);
 		assert_true(stats.understood);
 	}
@@ -922,10 +964,15 @@ static void unfinished_windows_pass(void **state)
  */
 static void every_part_of_the_configuration(void **state)
 {
-	static const uint8_t configuration[] = "QEVM\0\0\0\3\7\0\0\0\1p"
-		"\5\x1e" "configuration/target-page-bits\0\0\0\1\0\0\0\x0c"
-		"\5\x1a" "configuration/capabilities\0\0\0\1\0\0\0\1\x0fx-ignore-shared"
-		"\5\x12" "configuration/uuid\0\0\0\1" "0123456789abcdef";
+	static const uint8_t configuration[] =
+		"QEVM\0\0\0\3\7\0\0\0\1p"
+		"\5\x1e"
+		"configuration/target-page-bits\0\0\0\1\0\0\0\x0c"
+		"\5\x1a"
+		"configuration/capabilities\0\0\0\1\0\0\0\1\x0fx-ignore-shared"
+		"\5\x12"
+		"configuration/uuid\0\0\0\1"
+		"0123456789abcdef";
 	struct tce_stream_stats stats;
 	struct maker m = { .footers = true };
 	uint64_t word = 3;
@@ -933,8 +980,14 @@ static void every_part_of_the_configuration(void **state)
 	put_bytes(&m, configuration, sizeof(configuration) - 1);
 	put_section(&m, 1, 2, "ram", 0, 4);
 	put_be64(&m, 0x3000 | 4);
-	put_bytes(&m, "\4ram0\0\0\0\0\0\0\x10\0" "ADDRESS.", 5 + 8 + 8);
-	put_bytes(&m, "\3rom\0\0\0\0\0\0\x20\0" "ADDRESS.", 4 + 8 + 8);
+	put_bytes(&m,
+		  "\4ram0\0\0\0\0\0\0\x10\0"
+		  "ADDRESS.",
+		  5 + 8 + 8);
+	put_bytes(&m,
+		  "\3rom\0\0\0\0\0\0\x20\0"
+		  "ADDRESS.",
+		  4 + 8 + 8);
 	put_be64(&m, 0x10);
 	put_footer(&m, 2);
 	put_8(&m, 3);
@@ -996,9 +1049,10 @@ static void a_full_disk_is_an_error(void **state)
 		free_memory(&small);
 	}
 	for (room = 1; room < m.size; room += 1 + room / 100) {
-		out = (struct memory) { .room = room };
+		out = (struct memory){ .room = room };
 		err = (struct tce_error)TCE_ERROR_INIT;
-		assert_int_equal(unpack(packed.data, packed.size, &out, NULL, NULL, &err), TCE_ERR_IO);
+		assert_int_equal(unpack(packed.data, packed.size, &out, NULL, NULL, &err),
+				 TCE_ERR_IO);
 		assert_int_equal(err.sys_errno, ENOSPC);
 		free_memory(&out);
 	}

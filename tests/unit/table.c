@@ -12,7 +12,7 @@
 
 #include "unit.h"
 
-#define UNTOUCHED	0xa5a5a5a5a5a5a5a5
+#define UNTOUCHED 0xa5a5a5a5a5a5a5a5
 
 static int make_memfd(uint64_t entries)
 {
@@ -404,6 +404,39 @@ static void standard_fds_are_not_taken(void **state)
 	unlink(path);
 }
 
+/* If this fails, an image is cut off where the reader of a pipe is slower than its writer. */
+static void sinks_and_sources_wait(void **state)
+{
+	static uint8_t out[1 << 20], in[(1 << 20) + 1];
+	struct tce_source source;
+	struct tce_sink sink;
+	size_t got = 0;
+	ssize_t n;
+	int fds[2], status;
+	pid_t pid;
+
+	memset(out, 0x5a, sizeof(out));
+	assert_int_equal(pipe2(fds, O_NONBLOCK), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		close(fds[0]);
+		sink = tce_fd_sink(fds[1]);
+		usleep(20000);
+		_exit(sink.write(sink.ctx, out, sizeof(out)) != 0);
+	}
+	close(fds[1]);
+	source = tce_fd_source(fds[0]);
+	while ((n = source.read(source.ctx, in + got, sizeof(in) - got)) > 0)
+		got += (size_t)n;
+	assert_int_equal(n, 0);
+	assert_int_equal(got, sizeof(out));
+	assert_memory_equal(in, out, sizeof(out));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	close(fds[0]);
+}
+
 static void commit_empty(const char *path)
 {
 	struct tce_file *file;
@@ -464,6 +497,7 @@ int main(void)
 		cmocka_unit_test(old_file_stays_until_the_commit),
 		cmocka_unit_test(standard_fds_are_not_taken),
 		cmocka_unit_test(links_and_owners_are_kept),
+		cmocka_unit_test(sinks_and_sources_wait),
 	};
 
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);
