@@ -123,11 +123,11 @@ static const struct {
 	[MODE_MAP] = { view_map, .says_none = true },
 	[MODE_DIFF] = { view_diff, .rewinds = true, .answers = true, .has_json = true },
 	[MODE_VERIFY] = { view_verify, .has_json = true },
-	[MODE_SAVE] = { save_source },
+	[MODE_SAVE] = { .view = save_source },
 	[MODE_INFO] = { view_info, .says_none = true, .has_json = true },
 	[MODE_AT] = { view_at, .answers = true, .has_json = true },
 	[MODE_FIND] = { view_find, .answers = true, .has_json = true },
-	[MODE_WATCH] = { NULL },
+	[MODE_WATCH] = { .view = NULL },
 };
 
 /* Put together what was said of a live table by hand. */
