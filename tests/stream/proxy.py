@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Live migrations between unmodified QEMUs through the proxies: a Linux guest that writes its disks
-# and reads them back goes over, by one connection and by several; then a destination that fails is a
-# failed migration for the source, which goes on.
+# and reads them back goes over, by one connection and by several; then a destination that fails is
+# a failed migration for the source, which goes on.
 # usage: proxy.py TCE-STREAM
 import os
 import subprocess

@@ -670,7 +670,7 @@ static bool race_copy(const struct log_race *race, u64 *copy)
 	return true;
 }
 
-/* If this fails, a migration misses what the VMM stores while it maps and unmaps parts of the table. */
+/* If this fails, a migration misses stores made while parts of the table are mapped anew. */
 static void test_log_race(void)
 {
 	const u64 n = 65536, lost_time = 3;
