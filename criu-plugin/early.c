@@ -16,8 +16,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +23,6 @@
 #include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <criu/criu-plugin.h>
@@ -52,27 +49,16 @@ struct early_table {
 	volatile bool *logged;		/* what the watcher knows of that */
 };
 
-/* What the watcher shares with CRIU. */
-struct shared {
-	pid_t watcher;
-	volatile bool logged[];		/* one for each table */
-};
-
 struct early_process {
 	struct early_table *tables;
 	size_t count;
-	struct shared *shared;
-	int watcher;			/* its pidfd, or -1 */
+	volatile bool *logged;		/* one for each table, shared with the watcher */
+	struct watcher watcher;
 	struct early_process *next;
 };
 
 static struct early_process *processes;
 static pid_t owner;	/* children of CRIU's inherit all this */
-
-static size_t shared_size(const struct early_process *process)
-{
-	return sizeof(*process->shared) + process->count * sizeof(*process->shared->logged);
-}
 
 static void drop_table(struct early_table *early)
 {
@@ -99,7 +85,7 @@ static int examine_table(struct early_table *early, int fd)
 	int ret;
 
 	*early = (struct early_table){ .fd = fd, .image_fd = -1 };
-	if (read_fdinfo(&info, getpid(), fd))
+	if (read_fdinfo(&info, SELF, fd))
 		return -1;
 	ret = fdinfo_u64(&info, "kvm-vm", &early->vm) || fdinfo_u64(&info, "ino", &early->inode);
 	free_fdinfo(&info);
@@ -170,102 +156,43 @@ static void find_tables(struct early_process *process, pid_t pid)
 		close(pidfd);
 }
 
-static bool is_table(const struct early_process *process, int fd)
+/* In the watcher: CRIU is gone. */
+static void stop_logs(void *arg)
 {
+	const struct early_process *process = arg;
 	size_t i;
 
 	for (i = 0; i < process->count; i++)
-		if (process->tables[i].fd == fd)
-			return true;
-	return false;
-}
-
-/* Others wait for the other end of what CRIU has open to be closed. */
-static void keep_tables_only(const struct early_process *process, int criu)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	struct dirent *entry;
-
-	while (dir && (entry = readdir(dir))) {
-		int fd = atoi(entry->d_name);
-
-		if (isdigit((unsigned char)entry->d_name[0]) && fd != dirfd(dir) && fd != criu &&
-		    !is_table(process, fd))
-			close(fd);
-	}
-	if (dir)
-		closedir(dir);
-}
-
-/* The watcher: stops the logs when CRIU is gone. */
-static void watch(const struct early_process *process, int criu)
-{
-	struct pollfd gone = { .fd = criu, .events = POLLIN };
-	size_t i;
-
-	/* whoever ends CRIU's process group is not to end this */
-	setsid();
-	keep_tables_only(process, criu);
-	while (poll(&gone, 1, -1) != 1)
-		;
-	for (i = 0; i < process->count; i++)
-		if (process->shared->logged[i])
+		if (process->logged[i])
 			ioctl(process->tables[i].fd, KVM_SPAPR_TCE_STOP_DIRTY_LOG);
-	_exit(0);
 }
 
-/* A child of a child: when CRIU has killed what it dumped, it waits until it has no child any more. */
-static int fork_watcher(struct early_process *process, int criu)
+static int watch_logs(struct early_process *process)
 {
-	pid_t child = fork();
-	int status;
+	int *fds = calloc(process->count, sizeof(*fds)), ret = -1;
+	size_t i;
 
-	if (!child) {
-		child = fork();
-		if (!child)
-			watch(process, criu);
-		process->shared->watcher = child;
-		_exit(child < 0);
-	}
-	if (child < 0 || waitpid(child, &status, 0) != child || status)
-		return -1;
-	process->watcher = pidfd_open(process->shared->watcher, 0);
-	return process->watcher < 0 ? -1 : 0;
-}
-
-static int start_watcher(struct early_process *process)
-{
-	int criu = pidfd_open(getpid(), 0), ret = -1;
-	sigset_t all, before;
-
-	process->shared = mmap(NULL, shared_size(process), PROT_READ | PROT_WRITE,
-			       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (process->shared == MAP_FAILED)
-		process->shared = NULL;
-	if (process->shared && criu >= 0) {
-		/* for the watcher, which is not to be ended by anything else */
-		sigfillset(&all);
-		sigprocmask(SIG_BLOCK, &all, &before);
-		ret = fork_watcher(process, criu);
-		sigprocmask(SIG_SETMASK, &before, NULL);
-	}
-	if (criu >= 0)
-		close(criu);
+	process->logged = share_memory(process->count * sizeof(*process->logged));
+	for (i = 0; fds && i < process->count; i++)
+		fds[i] = process->tables[i].fd;
+	if (fds && process->logged)
+		ret = start_watcher(&process->watcher, stop_logs, process, fds, process->count);
+	free(fds);
 	return ret;
 }
 
-static void stop_watcher(struct early_process *process)
+static void free_early(struct early_process *process)
 {
-	struct pollfd gone = { .fd = process->watcher, .events = POLLIN };
+	size_t i;
 
-	if (process->watcher >= 0) {
-		if (!pidfd_send_signal(process->watcher, SIGKILL, NULL, 0))
-			while (poll(&gone, 1, -1) < 0 && errno == EINTR)
-				;
-		close(process->watcher);
-	}
-	if (process->shared)
-		munmap(process->shared, shared_size(process));
+	for (i = 0; i < process->count; i++)
+		drop_table(&process->tables[i]);
+	stop_watcher(&process->watcher);
+	if (process->logged)
+		munmap((void *)(uintptr_t)process->logged,
+		       process->count * sizeof(*process->logged));
+	free(process->tables);
+	free(process);
 }
 
 static int begin_table(struct early_process *process, size_t number)
@@ -281,7 +208,7 @@ static int begin_table(struct early_process *process, size_t number)
 	sink = tce_fd_sink(early->image_fd);
 	if (tce_create_sender(&early->sender, early->table, &sink, &err))
 		return -1;
-	early->logged = &process->shared->logged[number];
+	early->logged = &process->logged[number];
 	*early->logged = true;
 	return tce_send_round(early->sender, false, NULL, &err);
 }
@@ -320,15 +247,11 @@ void save_early(pid_t pid)
 
 	if (!process)
 		goto out;
-	process->watcher = -1;
+	process->watcher.pidfd = -1;
 	owner = getpid();
 	find_tables(process, pid);
-	if (!process->count || start_watcher(process)) {
-		for (i = 0; i < process->count; i++)
-			drop_table(&process->tables[i]);
-		stop_watcher(process);
-		free(process->tables);
-		free(process);
+	if (!process->count || watch_logs(process)) {
+		free_early(process);
 		goto out;
 	}
 	process->next = processes;
@@ -413,16 +336,10 @@ void abandon_early(void)
 void end_early(void)
 {
 	struct early_process *process;
-	size_t i;
 
 	while ((process = processes)) {
 		processes = process->next;
-		for (i = 0; i < process->count; i++)
-			if (process->tables[i].sender)
-				drop_table(&process->tables[i]);
-		stop_watcher(process);
-		free(process->tables);
-		free(process);
+		free_early(process);
 	}
 }
 

@@ -40,7 +40,7 @@ static inline uint64_t now_us(void)
 /* ---- image.c: files in CRIU's image folder ---- */
 
 #define IMAGE_VERSION	3	/* of a VM's; the others' are below */
-#define TASK_VERSION	2
+#define TASK_VERSION	3
 #define SOCKET_VERSION	2
 #define VM_TYPE		"hv"
 
@@ -87,6 +87,10 @@ int set_string(char **string, const char *text, size_t len);
 /* ---- procfs.c: the files of /proc ---- */
 
 #define PATH_LEN	64	/* of a file there */
+#define SELF		0	/* as a process ID: the calling process */
+
+/* /proc/@pid/@folder/@number */
+void proc_path(char path[PATH_LEN], pid_t pid, const char *folder, int number);
 
 /* A "name:<tab>value" file of /proc, in memory. */
 struct fdinfo {
@@ -95,6 +99,8 @@ struct fdinfo {
 };
 
 int read_fdinfo(struct fdinfo *info, pid_t pid, int fd);
+/* Of a process or a thread. */
+int read_status(struct fdinfo *status, pid_t tid);
 void free_fdinfo(struct fdinfo *info);
 /* The value of the next line called @name after @from (NULL: from the start), or NULL. */
 const char *next_fdinfo(const struct fdinfo *info, const char *name, const char *from);
@@ -149,7 +155,6 @@ struct kvm_map {
 	uint64_t start, end, offset;
 	int prot, flags;
 	bool dontfork;
-	bool replaced;		/* a placeholder is there now */
 	const struct kvm_fd *fd;
 };
 
@@ -165,10 +170,13 @@ struct kvm_process {
 	size_t nr_fds;
 	struct eventfd *eventfds;
 	size_t nr_eventfds;
+	uint64_t *sockets;	/* their inodes */
+	size_t nr_sockets;
 	struct kvm_map *maps;
 	size_t nr_maps;
 	const char *alien;	/* what is open beside KVM and reaches into guest memory, or NULL */
 	int alien_fd;
+	bool huge;		/* there is memory in huge pages */
 };
 
 /*
@@ -221,6 +229,35 @@ int close_task(struct task *task);
 const KvmCriu__Reg *find_reg(const KvmCriu__Vcpu *vcpu, uint64_t id);
 /* 64 bits of a register's value, from byte @at on; 0 when there is no such register. */
 uint64_t reg_value(const KvmCriu__Reg *reg, size_t at);
+
+/* ---- watcher.c: what is done when CRIU is gone ---- */
+
+struct watcher {
+	int pidfd;		/* -1 if there is none */
+};
+
+/*
+ * Start a process that calls @act with @arg when the calling one is gone, and then ends. It has a
+ * copy of the caller's memory, and @fds of its files.
+ */
+int start_watcher(struct watcher *watcher, void (*act)(void *arg), void *arg, const int *fds,
+		  size_t nr_fds);
+void stop_watcher(struct watcher *watcher);
+/* Zeros that the caller and its watchers share, or NULL. */
+void *share_memory(size_t size);
+
+/* ---- guard.c: a stopped process that must go on, whatever becomes of CRIU ---- */
+
+struct guard;
+
+/* Before anything in it is touched. */
+struct guard *guard_process(const struct kvm_process *process);
+/* When system calls were made in it: leave no trace of that. */
+int settle_guarded(const struct guard *guard);
+/* The handler of SIGTRAP that it had, SIG_DFL or SIG_IGN, if the guard has replaced it. */
+bool guarded_handler(const struct guard *guard, uint64_t *handler);
+/* Put it back as it was, all that CRIU has left in it, and stop guarding. */
+int release_process(struct guard *guard);
 
 /* ---- early.c: tables saved while their guest still runs ---- */
 
@@ -298,10 +335,16 @@ int save_stack(pid_t pid, KvmCriu__Task *image);
 /* After CRIU's last use of that stack. */
 int restore_stack(pid_t pid, const KvmCriu__Task *image);
 
+/* ---- threads.c: what CRIU leaves out of threads ---- */
+
+int save_threads(pid_t pid, KvmCriu__Task *image);
+/* Of the whole process; what can't be is said. */
+void restore_threads(pid_t pid, const KvmCriu__Task *image);
+
 /* ---- socket.c: unix sockets with a client that is not dumped ---- */
 
-/* -ENOTSUP if @fd was not accepted from a client. */
-int save_socket(int fd, uint32_t id);
+/* -ENOTSUP if @fd, which process @pid has too, was not accepted from a client. */
+int save_socket(pid_t pid, int fd, uint32_t id);
 /* The fd, its other end closed; -ENOTSUP if not ours. */
 int restore_socket(uint32_t id);
 

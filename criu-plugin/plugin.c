@@ -7,7 +7,8 @@
  * mappings, saves the VMs and puts placeholders in the place of KVM's mappings, which CRIU can't
  * save. DUMP_EXT_FILE notes which KVM object each file is. The exit callback puts the mappings
  * back in any case: only after it CRIU kills the process or lets it run, and what it is told of
- * the dump's success does not say which (--leave-running, a post-dump script that fails).
+ * the dump's success does not say which (--leave-running, a post-dump script that fails). If CRIU
+ * is killed before that, a process of ours puts them back (guard.c).
  *
  * Restore: RESTORE_EXT_FILE makes the VMs in their process, RESUME_DEVICES_LATE maps them.
  */
@@ -19,11 +20,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <criu/criu-plugin.h>
 
+#include "kvm-abi.h"
 #include "kvm-plugin.h"
 
 #define PLUGIN_NAME	"kvm_tce_plugin"
@@ -33,41 +36,46 @@ int add_inventory_plugin(const char *name);
 bool check_and_remove_inventory_plugin(const char *name, size_t n);
 
 static bool disabled;
+static bool dumping;	/* not a pre-dump */
 static bool in_inventory;
 static bool streamed;
 
 /* Processes with something of KVM in them, as they were found. */
 struct dumped {
 	struct kvm_process process;
+	struct guard *guard;
 	struct dumped *next;
 };
 
 static struct dumped *dumped;
 
-/* VMs whose images are written. */
-static uint64_t *saved_vms;
+/* VMs whose images are written, and in which process. */
+static struct saved_vm {
+	uint64_t number;
+	const struct kvm_process *owner;
+} *saved_vms;
 static size_t nr_saved_vms;
 
-static bool vm_is_saved(uint64_t number)
+static const struct saved_vm *find_saved_vm(uint64_t number)
 {
 	size_t i;
 
 	for (i = 0; i < nr_saved_vms; i++)
-		if (saved_vms[i] == number)
-			return true;
-	return false;
+		if (saved_vms[i].number == number)
+			return &saved_vms[i];
+	return NULL;
 }
 
-static int note_saved_vm(uint64_t number)
+static int note_saved_vm(uint64_t number, const struct kvm_process *owner)
 {
-	uint64_t *more = reallocarray(saved_vms, nr_saved_vms + 1, sizeof(*more));
+	struct saved_vm *more = reallocarray(saved_vms, nr_saved_vms + 1, sizeof(*more));
 
 	if (!more) {
 		pr_err("Out of memory\n");
 		return -1;
 	}
 	saved_vms = more;
-	saved_vms[nr_saved_vms++] = number;
+	saved_vms[nr_saved_vms++] = (struct saved_vm){ .number = number, .owner = owner };
 	return 0;
 }
 
@@ -83,19 +91,51 @@ static const struct kvm_fd *find_vm_fd(const struct kvm_process *process, uint64
 }
 
 /*
- * KVM answers only in the mm that made the VM. A VM that is first met in another process, which
- * inherited it or got it sent, can't be asked.
+ * CRIU has a file that several processes share opened by the one with the lowest process ID, and
+ * only the VM's own process can make a VM.
  */
+static int check_sharer(const struct kvm_process *process, int fd, const struct saved_vm *vm)
+{
+	if (process->vpid >= vm->owner->vpid)
+		return 0;
+	pr_err("Process %d, fd %d: belongs to VM %" PRIu64 " of process %d, which has a higher process "
+	       "ID, so it can't be saved\n", process->pid, fd, vm->number, vm->owner->pid);
+	return -1;
+}
+
+/* KVM answers only in the mm that made the VM: others have inherited it, or got it sent. */
+static int check_owner(struct task *task, const struct kvm_process *process,
+		       const struct kvm_fd *vm_fd)
+{
+	int call;
+
+	reset_task(task);
+	call = task_ioctl(task, true, vm_fd->fd, KVM_CHECK_EXTENSION, KVM_CAP_NR_VCPUS);
+	if (run_task(task))
+		return -1;
+	if (task_result(task, call) != -EIO)
+		return 0;
+	pr_err("Process %d, fd %d: is of VM %" PRIu64 ", which a process that comes later has made, so it "
+	       "can't be saved\n", process->pid, vm_fd->fd, vm_fd->vm);
+	return -1;
+}
+
 static int save_vms(const struct kvm_process *process, struct task *task, KvmCriu__Task *image)
 {
 	size_t i;
 
 	for (i = 0; i < process->nr_fds; i++) {
 		const struct kvm_fd *fd = &process->fds[i], *vm_fd;
+		const struct saved_vm *saved = find_saved_vm(fd->vm);
 		KvmCriu__OwnedVm *owned;
 
-		if (fd->object == KVM_CRIU__OBJECT__KVM || vm_is_saved(fd->vm))
+		if (fd->object == KVM_CRIU__OBJECT__KVM)
 			continue;
+		if (saved) {
+			if (check_sharer(process, fd->fd, saved))
+				return -1;
+			continue;
+		}
 		vm_fd = find_vm_fd(process, fd->vm);
 		if (!vm_fd) {
 			pr_err("Process %d, fd %d: belongs to VM %" PRIu64
@@ -103,7 +143,8 @@ static int save_vms(const struct kvm_process *process, struct task *task, KvmCri
 			       fd->fd, fd->vm);
 			return -1;
 		}
-		if (save_vm(process, task, vm_fd) || note_saved_vm(fd->vm))
+		if (check_owner(task, process, vm_fd) || save_vm(process, task, vm_fd) ||
+		    note_saved_vm(fd->vm, process))
 			return -1;
 		owned = add_element(&image->n_vm, &image->vm, &kvm_criu__owned_vm__descriptor);
 		if (!owned)
@@ -139,63 +180,24 @@ static int save_task(const struct kvm_process *process, KvmCriu__Task *image)
 }
 
 /* Anonymous memory without access or pages keeps the range reserved in CRIU's image. */
-static int replace_mappings(struct kvm_process *process, struct task *task)
+static int replace_mappings(const struct kvm_process *process, struct task *task)
 {
 	static const char failed[] = "KVM's mappings can't be taken out";
 	size_t i;
 
 	reset_task(task);
 	for (i = 0; i < process->nr_maps; i++) {
-		struct kvm_map *map = &process->maps[i];
+		const struct kvm_map *map = &process->maps[i];
 
 		if (make_room(task, 1, 0, failed))
 			return -1;
 		task_call(task, false, __NR_mmap, map->start, map->end - map->start, PROT_NONE,
 			  MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-		map->replaced = true;
 	}
 	return run_calls(task, failed);
 }
 
-static int put_back(const struct kvm_process *process, struct task *task)
-{
-	static const char failed[] = "KVM's mappings can't be put back";
-	size_t i;
-
-	for (i = 0; i < process->nr_maps; i++) {
-		const struct kvm_map *map = &process->maps[i];
-
-		if (make_room(task, 2, 0, failed))
-			return -1;
-		task_call(task, false, __NR_mmap, map->start, map->end - map->start, map->prot,
-			  map->flags | MAP_FIXED, map->fd->fd, map->offset);
-		if (map->dontfork)
-			task_call(task, false, __NR_madvise, map->start, map->end - map->start,
-				  MADV_DONTFORK, 0, 0, 0);
-	}
-	return run_calls(task, failed);
-}
-
-static int put_mappings_back(const struct kvm_process *process)
-{
-	size_t i, replaced = 0;
-	struct task *task;
-	int ret;
-
-	for (i = 0; i < process->nr_maps; i++)
-		replaced += process->maps[i].replaced;
-	if (!replaced)
-		return 0;
-	task = open_task(process->pid);
-	if (!task)
-		return -1;
-	ret = put_back(process, task);
-	if (close_task(task))
-		ret = -1;
-	return ret;
-}
-
-static int save_process(struct kvm_process *process)
+static int save_process(const struct kvm_process *process, const struct guard *guard)
 {
 	KvmCriu__Task *image = new_message(&kvm_criu__task__descriptor);
 	struct task *task;
@@ -205,7 +207,8 @@ static int save_process(struct kvm_process *process)
 		return -1;
 	image->version = TASK_VERSION;
 	image->dump = dump_id();
-	if (save_stack(process->pid, image))
+	image->has_sigtrap_handler = guarded_handler(guard, &image->sigtrap_handler);
+	if (save_stack(process->pid, image) || save_threads(process->pid, image))
 		goto out;
 	task = open_task(process->pid);
 	if (!task)
@@ -213,7 +216,7 @@ static int save_process(struct kvm_process *process)
 	if (!save_vms(process, task, image) && !save_task(process, image) &&
 	    !save_manifest(process))
 		ret = replace_mappings(process, task);
-	if (close_task(task))
+	if (close_task(task) || settle_guarded(guard))
 		ret = -1;
 out:
 	free_message(image);
@@ -222,7 +225,7 @@ out:
 
 static int pause_devices(int pid)
 {
-	if (!disabled && !streamed) {
+	if (!disabled && !streamed && pid > 0) {
 		find_clocks(pid);
 		save_early(pid);
 	}
@@ -238,6 +241,10 @@ static int checkpoint_devices(int pid)
 
 	if (disabled)
 		return -ENOTSUP;
+	if (pid <= 0) {
+		pr_err("CRIU has no process to look at\n");
+		return -1;
+	}
 	entry = calloc(1, sizeof(*entry));
 	if (!entry) {
 		pr_err("Out of memory\n");
@@ -266,9 +273,18 @@ static int checkpoint_devices(int pid)
 	}
 	entry->next = dumped;
 	dumped = entry;
-	return save_process(&entry->process);
+	entry->guard = guard_process(&entry->process);
+	return entry->guard ? save_process(&entry->process, entry->guard) : -1;
 }
 CR_PLUGIN_REGISTER_HOOK(CR_PLUGIN_HOOK__CHECKPOINT_DEVICES, checkpoint_devices)
+
+/* CRIU asks one plugin after the other, and stops at the first that does not say that it has no part. */
+static int not_asked(void)
+{
+	pr_err("Another plugin of the folder has answered for the processes that use KVM (%s comes "
+	       "behind it): use a folder with this plugin alone\n", PLUGIN_NAME);
+	return -1;
+}
 
 static int dump_file(int fd, int id)
 {
@@ -277,11 +293,11 @@ static int dump_file(int fd, int id)
 	char name[64];
 	off_t pos;
 
-	if (disabled || !dumped)
+	if (disabled)
 		return -ENOTSUP;
-	if (remove_stale_images())
+	if (dumped && remove_stale_images())
 		return -1;
-	switch (identify_fd(getpid(), fd, &found)) {
+	switch (identify_fd(SELF, fd, &found)) {
 	case 0:
 		return -ENOTSUP;
 	case 1:
@@ -289,7 +305,9 @@ static int dump_file(int fd, int id)
 	default:
 		return -1;
 	}
-	if (found.object != KVM_CRIU__OBJECT__KVM && !vm_is_saved(found.vm)) {
+	if (!dumped)
+		return not_asked();
+	if (found.object != KVM_CRIU__OBJECT__KVM && !find_saved_vm(found.vm)) {
 		pr_err("An fd belongs to VM %" PRIu64 ", which was not saved\n", found.vm);
 		return -1;
 	}
@@ -315,11 +333,30 @@ static int restore_ext_file(int id)
 }
 CR_PLUGIN_REGISTER_HOOK(CR_PLUGIN_HOOK__RESTORE_EXT_FILE, restore_ext_file)
 
+/* The process with KVM that has this socket. */
+static const struct kvm_process *find_socket(uint64_t inode)
+{
+	const struct dumped *entry;
+	size_t i;
+
+	for (entry = dumped; entry; entry = entry->next)
+		for (i = 0; i < entry->process.nr_sockets; i++)
+			if (entry->process.sockets[i] == inode)
+				return &entry->process;
+	return NULL;
+}
+
 static int dump_unix_sk(int fd, int id)
 {
-	if (disabled || !dumped)
+	const struct kvm_process *process;
+	struct stat st;
+
+	if (disabled || !dumped || fstat(fd, &st))
 		return -ENOTSUP;
-	return remove_stale_images() ? -1 : save_socket(fd, id);
+	process = find_socket(st.st_ino);
+	if (!process)
+		return -ENOTSUP;
+	return remove_stale_images() ? -1 : save_socket(process->pid, fd, id);
 }
 CR_PLUGIN_REGISTER_HOOK(CR_PLUGIN_HOOK__DUMP_UNIX_SK, dump_unix_sk)
 
@@ -335,6 +372,10 @@ static int resume_devices_late(int pid)
 
 	if (disabled)
 		return -ENOTSUP;
+	if (pid <= 0) {
+		pr_err("CRIU has no process for its devices\n");
+		return -1;
+	}
 	ret = finish_process(pid);
 	if (ret == -1) {
 		/* CRIU only logs this, and would let the process run into its missing mappings */
@@ -351,12 +392,16 @@ CR_PLUGIN_REGISTER_HOOK(CR_PLUGIN_HOOK__RESUME_DEVICES_LATE, resume_devices_late
  */
 static int handle_device_vma(int fd, const struct stat *st)
 {
-	return is_mapped_object(fd) ? 0 : -ENOTSUP;
+	if (!is_mapped_object(fd))
+		return -ENOTSUP;
+	/* In a dump all of them have made room for placeholders. */
+	return dumping ? not_asked() : 0;
 }
 CR_PLUGIN_REGISTER_HOOK(CR_PLUGIN_HOOK__HANDLE_DEVICE_VMA, handle_device_vma)
 
 static int plugin_init(int stage)
 {
+	dumping = stage == CR_PLUGIN_STAGE__DUMP;
 	switch (stage) {
 	case CR_PLUGIN_STAGE__DUMP:
 		/* without KVM there is nothing to save; the module may have it come later */
@@ -385,7 +430,7 @@ static void plugin_exit(int stage, int ret)
 	end_manifest();
 	while ((entry = dumped)) {
 		dumped = entry->next;
-		if (put_mappings_back(&entry->process)) {
+		if (entry->guard && release_process(entry->guard)) {
 			pr_err("Process %d can't run like this: killed\n", entry->process.pid);
 			kill(entry->process.pid, SIGKILL);
 		}

@@ -47,12 +47,29 @@ err:
 	return -1;
 }
 
+void proc_path(char path[PATH_LEN], pid_t pid, const char *folder, int number)
+{
+	/* This process may have another number in the namespace that /proc shows. */
+	if (pid == SELF)
+		snprintf(path, PATH_LEN, "/proc/self/%s/%d", folder, number);
+	else
+		snprintf(path, PATH_LEN, "/proc/%d/%s/%d", pid, folder, number);
+}
+
 int read_fdinfo(struct fdinfo *info, pid_t pid, int fd)
 {
 	char path[PATH_LEN];
 
-	snprintf(path, sizeof(path), "/proc/%d/fdinfo/%d", pid, fd);
+	proc_path(path, pid, "fdinfo", fd);
 	return read_text(path, info);
+}
+
+int read_status(struct fdinfo *status, pid_t tid)
+{
+	char path[PATH_LEN];
+
+	snprintf(path, sizeof(path), "/proc/%d/status", tid);
+	return read_text(path, status);
 }
 
 void free_fdinfo(struct fdinfo *info)
@@ -100,12 +117,10 @@ int fdinfo_u64(const struct fdinfo *info, const char *name, uint64_t *value)
 unsigned int read_vpid(pid_t pid)
 {
 	struct fdinfo status;
-	char path[PATH_LEN];
 	const char *text;
 	unsigned int vpid = 0;
 
-	snprintf(path, sizeof(path), "/proc/%d/status", pid);
-	if (read_text(path, &status))
+	if (read_status(&status, pid))
 		return 0;
 	/* outermost to innermost: the last one is the process's own view */
 	text = next_fdinfo(&status, "NSpid", NULL);

@@ -125,7 +125,7 @@ static int configure_vm(const struct vm *vm)
 	unsigned int smt_mode, emul_smt_mode;
 	int ret = -1;
 
-	if (read_fdinfo(&info, getpid(), vm->fd))
+	if (read_fdinfo(&info, SELF, vm->fd))
 		return -1;
 	smt = next_fdinfo(&info, "kvm-smt", NULL);
 	if (!smt || sscanf(smt, "%u %u", &smt_mode, &emul_smt_mode) != 2) {

@@ -44,6 +44,20 @@ static int add_kvm_fd(struct kvm_process *process, const struct kvm_fd *fd)
 	return 0;
 }
 
+static int add_socket(struct kvm_process *process, uint64_t inode)
+{
+	uint64_t *sockets = reallocarray(process->sockets, process->nr_sockets + 1,
+					 sizeof(*sockets));
+
+	if (!sockets) {
+		pr_err("Out of memory\n");
+		return -1;
+	}
+	process->sockets = sockets;
+	sockets[process->nr_sockets++] = inode;
+	return 0;
+}
+
 static int add_eventfd(struct kvm_process *process, int fd)
 {
 	struct eventfd *eventfds;
@@ -216,7 +230,8 @@ static const struct alien {
 	{ "/dev/iommu", "VFIO: unplug the device first" },
 	{ "anon_inode:[vfio", "VFIO: unplug the device first" },
 	{ "/dev/tap", "macvtap: use another network backend" },
-	{ "anon_inode:[io_uring]", "io_uring: use aio=threads, or sysctl kernel.io_uring_disabled=2" },
+	{ "anon_inode:[io_uring]", "io_uring: give its disks aio=threads; QEMU 10.2 and later have one of "
+				   "their own, unless sysctl kernel.io_uring_disabled is 2 when they start" },
 	{ "anon_inode:[userfaultfd]", "userfaultfd: wait for the end of the migration" },
 };
 
@@ -237,16 +252,19 @@ static int scan_fd(struct kvm_process *process, int fd)
 {
 	static const char anon[] = "anon_inode:";
 	char path[PATH_LEN], link[LINK_LEN];
+	uint64_t inode;
 	struct stat st;
 	ssize_t len;
 
-	snprintf(path, sizeof(path), "/proc/%d/fd/%d", process->pid, fd);
+	proc_path(path, process->pid, "fd", fd);
 	len = readlink(path, link, sizeof(link) - 1);
 	if (len < 0) {
 		pr_perror("Can't read %s", path);
 		return -1;
 	}
 	link[len] = '\0';
+	if (sscanf(link, "socket:[%" SCNu64 "]", &inode) == 1)
+		return add_socket(process, inode);
 	note_alien(process, fd, link);
 	if (!strncmp(link, anon, strlen(anon))) {
 		if (!strncmp(link + strlen(anon), "kvm-", 4))
@@ -364,8 +382,10 @@ static int scan_maps(struct kvm_process *process)
 		if (isdigit((unsigned char)line[0]) || (line[0] >= 'a' && line[0] <= 'f')) {
 			ret = scan_map(process, line);
 			map = ret > 0 ? &process->maps[process->nr_maps - 1] : NULL;
-		} else if (map && !strncmp(line, "VmFlags:", 8)) {
-			map->dontfork = strstr(line, " dc ");
+		} else if (!strncmp(line, "VmFlags:", 8)) {
+			process->huge |= !!strstr(line, " ht ");
+			if (map)
+				map->dontfork = strstr(line, " dc ");
 		} else if (map && map->flags == MAP_PRIVATE && !strncmp(line, "Anonymous:", 10) &&
 			   strtoul(line + 10, NULL, 10)) {
 			pr_err("Process %d: the private mapping at %#" PRIx64
@@ -401,7 +421,7 @@ bool is_mapped_object(int fd)
 	char path[PATH_LEN], link[LINK_LEN];
 	ssize_t len;
 
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	proc_path(path, SELF, "fd", fd);
 	len = readlink(path, link, sizeof(link) - 1);
 	if (len < 0)
 		return false;
@@ -421,6 +441,11 @@ int scan_process(struct kvm_process *process, pid_t pid)
 		free_process(process);
 		return 0;
 	}
+	if (process->huge) {
+		pr_err("Process %d: memory in huge pages (hugetlbfs) can't be saved: give its VM ordinary "
+		       "memory, which may be in transparent huge pages\n", pid);
+		goto err;
+	}
 	if (process->alien) {
 		refuse(process, process->alien_fd, "a VM's device", process->alien);
 		goto err;
@@ -438,6 +463,7 @@ void free_process(struct kvm_process *process)
 {
 	free(process->fds);
 	free(process->eventfds);
+	free(process->sockets);
 	free(process->maps);
 	*process = (struct kvm_process){};
 }

@@ -25,16 +25,19 @@ static void socket_name(char *name, size_t size, uint32_t id)
 	snprintf(name, size, "kvm-socket-%x.img", id);
 }
 
-/* Does anybody listen at @path? A line: address, references, protocol, flags, type, state, inode, path */
-static bool is_listened_at(const char *path)
+/* Does anybody listen at @path in the process's network? A line: address, references, protocol, flags, type, state, inode, path */
+static bool is_listened_at(pid_t pid, const char *path)
 {
-	FILE *file = fopen("/proc/self/net/unix", "re");
+	char name[PATH_LEN], *line = NULL;
 	bool found = false;
-	char *line = NULL;
 	size_t room = 0;
+	FILE *file;
 
+	/* The process's network namespace may be another than CRIU's. */
+	snprintf(name, sizeof(name), "/proc/%d/net/unix", pid);
+	file = fopen(name, "re");
 	if (!file) {
-		pr_perror("Can't open /proc/self/net/unix");
+		pr_perror("Can't open %s", name);
 		return false;
 	}
 	while (!found && getline(&line, &room, file) > 0) {
@@ -51,7 +54,7 @@ static bool is_listened_at(const char *path)
 	return found;
 }
 
-static bool is_accepted(int fd)
+static bool is_accepted(pid_t pid, int fd)
 {
 	struct sockaddr_un addr = {};
 	socklen_t len = sizeof(addr), type_len = sizeof(int);
@@ -65,15 +68,15 @@ static bool is_accepted(int fd)
 		return false;
 	/* an accepted socket has the name of the one that it was accepted at */
 	memcpy(path, addr.sun_path, len - offsetof(struct sockaddr_un, sun_path));
-	return is_listened_at(path);
+	return is_listened_at(pid, path);
 }
 
-int save_socket(int fd, uint32_t id)
+int save_socket(pid_t pid, int fd, uint32_t id)
 {
 	KvmCriu__Socket image = KVM_CRIU__SOCKET__INIT;
 	char name[64];
 
-	if (!is_accepted(fd))
+	if (!is_accepted(pid, fd))
 		return -ENOTSUP;
 	pr_info("unix socket %u: its client will find it closed after a restore\n", id);
 	image.version = SOCKET_VERSION;

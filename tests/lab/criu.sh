@@ -62,3 +62,21 @@ errors() { grep -E 'Error|Warn' "$1" | tail -n "${2:-8}"; }
 
 # gone PID: no such process any more
 gone() { ! kill -0 "$1" 2>/dev/null; }
+
+# kill_at LINE HOW PID IMAGES ARGS...: a dump that leaves the VM running and is killed when its log
+# has that many lines; HOW is of kill-at
+kill_at() {
+	_line=$1 _how=$2 _pid=$3 _img=$4
+	shift 4
+	mkdir -p "$_img"
+	kill-at "$_line" "$_how" "$_img/dump.log" criu dump -t "$_pid" -D "$_img" \
+		-o /proc/self/fd/3 -v4 -L /opt/tce/lib/criu --leave-running "$@" 2>/dev/null
+}
+
+# trace PID: what a dump must leave as it was: files, mappings, signals of threads
+trace() {
+	for _f in /proc/"$1"/fd/*; do echo "${_f##*/} $(readlink "$_f")"; done
+	sed '/\[stack\]/d' /proc/"$1"/maps
+	grep -hE '^(State:.*[Tt]|Sig(Blk|Ign|Cgt|Pnd)|TracerPid)' /proc/"$1"/task/*/status
+}
+no_watcher() { ! pgrep criu; }

@@ -12,9 +12,10 @@
  * or is gone; DIR/held is there meanwhile and says where.
  *
  * WHAT: order (the fds are in the wrong order, far apart), dup (every fd twice), child (a process
- * that inherited all fds and mappings), events (ioeventfds, a coalesced zone, a signal mask,
- * statistics), stores (it goes on storing to its table through the mapping), two (two VMs in one
- * process), closed (the VM's and vCPU's fds are closed, the table stays), private (a private
+ * that inherited all fds and mappings), lower (the same with a lower process ID), socket (a process
+ * without KVM that has a unix socket), huge (memory in huge pages), events (ioeventfds, a coalesced
+ * zone, a signal mask, statistics), stores (it goes on storing to its table through the mapping),
+ * two (two VMs in one process), closed (the VM's and vCPU's fds are closed, the table stays), private (a private
  * mapping of a table that was written to), irqs (an interrupt controller in KVM with sources in
  * many states and irqfds; DIR/irqs is what KVM says of them, DIR/signal has the VMM signal the
  * second irqfd), log (the memory slot's dirty log is on: every page that the guest has written to
@@ -380,7 +381,7 @@ static void make_vm(struct vm *vm)
 	uint32_t order = 18;
 	uint8_t *ram;
 
-	vm->kvm = check(open("/dev/kvm", O_RDWR), "/dev/kvm");
+	vm->kvm = check(open("/dev/kvm", O_RDWR | O_CLOEXEC), "/dev/kvm");
 	vm->fd = check(ioctl(vm->kvm, KVM_CREATE_VM, 1), "KVM_CREATE_VM");
 	vm->radix = ioctl(vm->fd, KVM_CHECK_EXTENSION, KVM_CAP_PPC_MMU_RADIX) > 0;
 	if (vm->radix)
@@ -670,6 +671,24 @@ static void child(struct vm *vm)
 	}
 }
 
+static void set_last_pid(int pid)
+{
+	FILE *file = fopen("/proc/sys/kernel/ns_last_pid", "w");
+
+	if (!file || fprintf(file, "%d", pid) < 0 || fclose(file))
+		fail("ns_last_pid: %s\n", strerror(errno));
+}
+
+/* A process without anything of KVM's that has accepted a client. */
+static void serve(void)
+{
+	char address[128];
+
+	snprintf(address, sizeof(address), "UNIX-LISTEN:%s/socket", dir);
+	execlp("socat", "socat", address, "PIPE", NULL);
+	fail("socat: %s\n", strerror(errno));
+}
+
 int main(int argc, char **argv)
 {
 	struct vm vm = {}, other = {};
@@ -696,6 +715,18 @@ int main(int argc, char **argv)
 		} else if (!strcmp(argv[i], "child")) {
 			if (!check(fork(), "fork"))
 				child(&vm);
+		} else if (!strcmp(argv[i], "lower")) {
+			set_last_pid(getpid() - 100);
+			if (!check(fork(), "fork"))
+				child(&vm);
+		} else if (!strcmp(argv[i], "socket")) {
+			if (!check(fork(), "fork"))
+				serve();
+		} else if (!strcmp(argv[i], "huge")) {
+			if (mmap(NULL, 64 << 20, PROT_READ | PROT_WRITE,
+				 MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_NORESERVE, -1,
+				 0) == MAP_FAILED)
+				fail("huge pages: %s\n", strerror(errno));
 		} else if (!strcmp(argv[i], "events")) {
 			add_events(&vm);
 		} else if (!strcmp(argv[i], "stores")) {

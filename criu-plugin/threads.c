@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What CRIU does not save of threads: which CPUs they may run on, and their timer slack. A VMM's
+ * vCPUs are often bound to CPUs. A restore that can't set them says so, and goes on.
+ */
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "kvm-plugin.h"
+
+#define CPUS_MAX      (1 << 16)
+#define DEFAULT_SLACK 50000 /* ns: init_task.c */
+
+static int slack_path(char path[PATH_LEN], pid_t tid)
+{
+	return snprintf(path, PATH_LEN, "/proc/%d/timerslack_ns", tid);
+}
+
+static uint64_t read_slack(pid_t tid)
+{
+	uint64_t slack = DEFAULT_SLACK;
+	char path[PATH_LEN];
+	FILE *file;
+
+	slack_path(path, tid);
+	file = fopen(path, "re");
+	if (!file)
+		return slack;
+	if (fscanf(file, "%" SCNu64, &slack) != 1)
+		slack = DEFAULT_SLACK;
+	fclose(file);
+	return slack;
+}
+
+/* Call @each for every thread of a process. */
+static int for_each_thread(pid_t pid, int (*each)(pid_t tid, void *arg), void *arg)
+{
+	char path[PATH_LEN];
+	struct dirent *entry;
+	int ret = 0;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	dir = opendir(path);
+	if (!dir) {
+		pr_perror("Can't open %s", path);
+		return -1;
+	}
+	while (!ret && (entry = readdir(dir)))
+		if (isdigit((unsigned char)entry->d_name[0]))
+			ret = each(atoi(entry->d_name), arg);
+	closedir(dir);
+	return ret;
+}
+
+static int save_thread(pid_t tid, void *arg)
+{
+	size_t size = CPU_ALLOC_SIZE(CPUS_MAX);
+	cpu_set_t *cpus = CPU_ALLOC(CPUS_MAX);
+	KvmCriu__Task *image = arg;
+	KvmCriu__Thread *saved;
+	bool bound;
+	int ret = -1;
+
+	if (!cpus) {
+		pr_err("Out of memory\n");
+		return -1;
+	}
+	CPU_ZERO_S(size, cpus);
+	bound = !sched_getaffinity(tid, size, cpus) &&
+		CPU_COUNT_S(size, cpus) < sysconf(_SC_NPROCESSORS_ONLN);
+	saved = add_element(&image->n_thread, &image->thread, &kvm_criu__thread__descriptor);
+	if (!saved)
+		goto out;
+	saved->tid = read_vpid(tid);
+	saved->timer_slack = read_slack(tid);
+	saved->has_affinity = bound;
+	/* Without the zeros at the end. */
+	while (size && !((uint8_t *)cpus)[size - 1])
+		size--;
+	ret = saved->tid && (!bound || !set_bytes(&saved->affinity, cpus, size)) ? 0 : -1;
+out:
+	CPU_FREE(cpus);
+	return ret;
+}
+
+/* Lines of an address, a policy, and more. */
+static void tell_memory_policy(pid_t pid)
+{
+	char path[PATH_LEN], *line = NULL, policy[32];
+	size_t room = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/numa_maps", pid);
+	file = fopen(path, "re");
+	if (!file)
+		return;
+	while (getline(&line, &room, file) > 0) {
+		if (sscanf(line, "%*s %31s", policy) != 1 || !strcmp(policy, "default"))
+			continue;
+		pr_warn("Process %d has a memory policy (%s), which is not saved\n", pid, policy);
+		break;
+	}
+	free(line);
+	fclose(file);
+}
+
+int save_threads(pid_t pid, KvmCriu__Task *image)
+{
+	tell_memory_policy(pid);
+	return for_each_thread(pid, save_thread, image);
+}
+
+static void set_affinity(pid_t tid, const KvmCriu__Thread *saved)
+{
+	size_t size = CPU_ALLOC_SIZE(CPUS_MAX);
+	cpu_set_t *cpus = CPU_ALLOC(CPUS_MAX);
+
+	if (!cpus || saved->affinity.len > size) {
+		pr_warn("Thread %u may run on any CPU: its image has no CPUs that are known here\n",
+			saved->tid);
+	} else {
+		CPU_ZERO_S(size, cpus);
+		memcpy(cpus, saved->affinity.data, saved->affinity.len);
+		if (sched_setaffinity(tid, size, cpus))
+			pr_warn("Thread %u may run on any CPU: this host has not those that it was "
+				"bound to (%m)\n",
+				saved->tid);
+	}
+	CPU_FREE(cpus);
+}
+
+static void set_slack(pid_t tid, uint64_t slack)
+{
+	char path[PATH_LEN];
+	FILE *file;
+
+	slack_path(path, tid);
+	file = fopen(path, "we");
+	if (!file || fprintf(file, "%" PRIu64, slack) < 0 || fflush(file))
+		pr_warn("Can't write %s: %m\n", path);
+	if (file)
+		fclose(file);
+}
+
+static int restore_thread(pid_t tid, void *arg)
+{
+	const KvmCriu__Task *image = arg;
+	unsigned int vtid = read_vpid(tid);
+	size_t i;
+
+	for (i = 0; i < image->n_thread; i++) {
+		const KvmCriu__Thread *saved = image->thread[i];
+
+		if (saved->tid != vtid)
+			continue;
+		if (saved->has_affinity)
+			set_affinity(tid, saved);
+		if (saved->timer_slack != read_slack(tid))
+			set_slack(tid, saved->timer_slack);
+	}
+	return 0;
+}
+
+void restore_threads(pid_t pid, const KvmCriu__Task *image)
+{
+	for_each_thread(pid, restore_thread, (void *)(uintptr_t)image);
+}
