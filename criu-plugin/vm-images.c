@@ -159,6 +159,20 @@ int load_vms(void)
 	       for_each_image("kvm-file-", count_file) || check_file_count(nr_files) ? -1 : 0;
 }
 
+void forget_vms(void)
+{
+	while (nr_vms) {
+		struct vm *vm = &vms[--nr_vms];
+
+		free(vm->vcpu_fds);
+		free(vm->table_fds);
+		free_message(vm->image);
+	}
+	free(vms);
+	vms = NULL;
+	nr_files = 0;
+}
+
 int for_each_vm(int (*each)(const struct vm *vm, void *arg), void *arg)
 {
 	size_t i;
