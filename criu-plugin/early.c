@@ -4,12 +4,12 @@
  *
  * CRIU calls PAUSE_DEVICES before it stops a process. There each table's dirty log is started and
  * the table is written into its image, then what has changed meanwhile, until that is little. When
- * the process has been stopped, only what the log has since then is left to be written. Nothing here
- * has to succeed: what is not saved early is saved when the process stands still.
+ * the process has been stopped, only what the log has since then is left to be written. Nothing
+ * here has to succeed: what is not saved early is saved when the process stands still.
  *
  * A log that nobody reads must not stay on. Stopping it takes longer than the rest of what is done
- * with the process stopped, so that is left until CRIU exits. Should CRIU be killed, a child of its stops
- * the logs.
+ * with the process stopped, so that is left until CRIU exits. Should CRIU be killed, a watcher
+ * stops the logs.
  */
 #include <ctype.h>
 #include <dirent.h>
@@ -32,11 +32,11 @@
 #include "tce-stream.h"
 
 /* Rounds end when one was this many entries or less, or not clearly less than the one before. */
-#define ENTRIES_FEW	(16ULL << KVM_SPAPR_TCE_DIRTY_SHIFT)
-#define ROUNDS_MAX	8
+#define ENTRIES_FEW (16ULL << KVM_SPAPR_TCE_DIRTY_SHIFT)
+#define ROUNDS_MAX  8
 
-/* Holes are read as zeros here (tce_keep_position()): not worth it for a wide table with few pages. */
-#define ENTRIES_WIDE	(1ULL << 28)
+/* Holes are read as zeros here (tce_keep_position()): too slow for a wide table with few pages. */
+#define ENTRIES_WIDE (1ULL << 28)
 
 struct early_table {
 	uint64_t vm, inode;
@@ -44,21 +44,21 @@ struct early_table {
 	int fd, image_fd;
 	char name[64];
 	struct tce_table *table;
-	struct tce_sender *sender;	/* while it is there, the log is on */
-	bool finished;			/* the image is whole */
-	volatile bool *logged;		/* what the watcher knows of that */
+	struct tce_sender *sender; /* while it is there, the log is on */
+	bool finished;		   /* the image is whole */
+	volatile bool *logged;	   /* what the watcher knows of that */
 };
 
 struct early_process {
 	struct early_table *tables;
 	size_t count;
-	volatile bool *logged;		/* one for each table, shared with the watcher */
+	volatile bool *logged; /* one for each table, shared with the watcher */
 	struct watcher watcher;
 	struct early_process *next;
 };
 
 static struct early_process *processes;
-static pid_t owner;	/* children of CRIU's inherit all this */
+static pid_t owner; /* children of CRIU's inherit all this */
 
 static void drop_table(struct early_table *early)
 {
@@ -263,8 +263,9 @@ void save_early(pid_t pid)
 		before = changed;
 		changed = save_changes(process);
 	} while (++rounds < ROUNDS_MAX && changed > ENTRIES_FEW && changed / 3 < before / 4);
-	pr_info("Process %d: its tables were saved in %u rounds, %" PRIu64 " us, while it ran; %" PRIu64
-		" entries had changed in the last\n", pid, rounds + 1, now_us() - began, changed);
+	pr_info("Process %d: its tables were saved in %u rounds, %" PRIu64
+		" us, while it ran; %" PRIu64 " entries had changed in the last\n",
+		pid, rounds + 1, now_us() - began, changed);
 out:
 	alarm(timeout);
 }

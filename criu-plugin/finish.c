@@ -78,8 +78,8 @@ static int add_mappings(struct task *task, const KvmCriu__Task *saved)
 		task_call(task, false, __NR_mmap, map->start, map->size, map->prot,
 			  map->flags | MAP_FIXED, map->fd, map->offset);
 		if (map->dontfork)
-			task_call(task, false, __NR_madvise, map->start, map->size,
-				  MADV_DONTFORK, 0, 0, 0);
+			task_call(task, false, __NR_madvise, map->start, map->size, MADV_DONTFORK,
+				  0, 0, 0);
 	}
 	return run_calls(task, failed);
 }
@@ -90,7 +90,10 @@ static int finish_vm(pid_t pid, struct task *task, const KvmCriu__OwnedVm *owned
 	const struct vm *vm = find_vm(owned->number);
 
 	return add_ioeventfds(task, vm, owned->fd) || finish_irqchip(pid, task, vm->image) ||
-	       add_irqfds(task, vm, owned->fd) || start_clock(pid, task, vm->image) ? -1 : 0;
+			       add_irqfds(task, vm, owned->fd) ||
+			       start_clock(pid, task, vm->image) ?
+		       -1 :
+		       0;
 }
 
 /* While the process was dumped it had a handler of the plugin's, which is in CRIU's image. */
@@ -123,8 +126,8 @@ static int check_fd(pid_t pid, int fd, KvmCriu__Object object, uint64_t vm)
 
 	if (identify_fd(pid, fd, &found) == 1 && found.object == object)
 		return 0;
-	pr_err("The image of process %d, VM %" PRIu64 ": fd %d is another file than it says\n", pid, vm,
-	       fd);
+	pr_err("The image of process %d, VM %" PRIu64 ": fd %d is another file than it says\n", pid,
+	       vm, fd);
 	return -1;
 }
 
@@ -158,8 +161,8 @@ static int check_fds(pid_t pid, const KvmCriu__Task *saved)
 	for (i = 0; i < saved->n_vm; i++) {
 		vm = find_vm(saved->vm[i]->number);
 		if (!vm) {
-			pr_err("The image of process %d names VM %" PRIu64 ", which has no image\n", pid,
-			       saved->vm[i]->number);
+			pr_err("The image of process %d names VM %" PRIu64 ", which has no image\n",
+			       pid, saved->vm[i]->number);
 			return -1;
 		}
 		if (check_vm_fds(pid, saved->vm[i]->fd, vm->image))

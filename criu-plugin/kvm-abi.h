@@ -13,7 +13,7 @@
 #include "tce-kvm.h"
 
 #ifndef __KVM_HAVE_VCPU_EVENTS
-#define KVM_CAP_VCPU_EVENTS		41
+#define KVM_CAP_VCPU_EVENTS 41
 /* arch/powerpc/include/uapi/asm/kvm.h */
 struct kvm_vcpu_events {
 	__u64 pending_exceptions;
@@ -36,17 +36,17 @@ struct kvm_vcpu_events {
 #endif
 
 #ifndef KVM_CAP_PPC_DIRTY_LOG_FULL
-#define KVM_CAP_PPC_DIRTY_LOG_FULL	0x7cf
+#define KVM_CAP_PPC_DIRTY_LOG_FULL 0x7cf
 #endif
 
 /* arch/powerpc/kvm/book3s_xics.h: the source numbers of XICS, and of XIVE from 0 on */
-#define IRQ_SOURCES_MAX			(1 << 20)
+#define IRQ_SOURCES_MAX (1 << 20)
 
 /* LPCR bit of the partition's right to issue tlbie: arch/powerpc/include/asm/reg.h */
-#define LPCR_GTSE			0x400
+#define LPCR_GTSE 0x400
 
 /* The bit of a process table entry that says radix: arch/powerpc/include/asm/mmu.h's PATB_GR */
-#define PATB_GR				(1ULL << 63)
+#define PATB_GR (1ULL << 63)
 
 #ifdef __powerpc64__
 static inline uint32_t read_pvr(void)
@@ -54,7 +54,7 @@ static inline uint32_t read_pvr(void)
 	unsigned long pvr;
 
 	/* the kernel emulates this for user space */
-	asm("mfspr %0, 287" : "=r" (pvr));
+	asm("mfspr %0, 287" : "=r"(pvr));
 	return pvr;
 }
 
@@ -62,7 +62,7 @@ static inline uint64_t read_timebase(void)
 {
 	uint64_t tb;
 
-	asm volatile("mftb %0" : "=r" (tb));
+	asm volatile("mftb %0" : "=r"(tb));
 	return tb;
 }
 #else

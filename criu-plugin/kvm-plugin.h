@@ -18,16 +18,16 @@
 #include "kvm_criu.pb-c.h"
 #include "tce.h"
 
-#define ARRAY_LEN(array)	(sizeof(array) / sizeof((array)[0]))
+#define ARRAY_LEN(array) (sizeof(array) / sizeof((array)[0]))
 
 /* CRIU's own log, which libcriu-dev has no header for. */
 void print_on_level(unsigned int level, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
-#define pr_err(format, ...)	print_on_level(COMPEL_LOG_ERROR, "Error (kvm): " format, ##__VA_ARGS__)
-#define pr_warn(format, ...)	print_on_level(COMPEL_LOG_WARN, "Warn  (kvm): " format, ##__VA_ARGS__)
-#define pr_info(format, ...)	print_on_level(COMPEL_LOG_INFO, "kvm: " format, ##__VA_ARGS__)
-#define pr_perror(format, ...)	pr_err(format ": %m\n", ##__VA_ARGS__)
+#define pr_err(format, ...)    print_on_level(COMPEL_LOG_ERROR, "Error (kvm): " format, ##__VA_ARGS__)
+#define pr_warn(format, ...)   print_on_level(COMPEL_LOG_WARN, "Warn  (kvm): " format, ##__VA_ARGS__)
+#define pr_info(format, ...)   print_on_level(COMPEL_LOG_INFO, "kvm: " format, ##__VA_ARGS__)
+#define pr_perror(format, ...) pr_err(format ": %m\n", ##__VA_ARGS__)
 
 static inline uint64_t now_us(void)
 {
@@ -39,10 +39,10 @@ static inline uint64_t now_us(void)
 
 /* ---- image.c: files in CRIU's image folder ---- */
 
-#define IMAGE_VERSION	3	/* of a VM's; the others' are below */
-#define TASK_VERSION	3
-#define SOCKET_VERSION	2
-#define VM_TYPE		"hv"
+#define IMAGE_VERSION  3 /* of a VM's; the others' are below */
+#define TASK_VERSION   3
+#define SOCKET_VERSION 2
+#define VM_TYPE	       "hv"
 
 struct image;
 
@@ -86,8 +86,8 @@ int set_string(char **string, const char *text, size_t len);
 
 /* ---- procfs.c: the files of /proc ---- */
 
-#define PATH_LEN	64	/* of a file there */
-#define SELF		0	/* as a process ID: the calling process */
+#define PATH_LEN 64 /* of a file there */
+#define SELF	 0  /* as a process ID: the calling process */
 
 /* /proc/@pid/@folder/@number */
 void proc_path(char path[PATH_LEN], pid_t pid, const char *folder, int number);
@@ -146,9 +146,9 @@ void touch_guest_memory(pid_t pid, const KvmCriu__Vm *vm, uint64_t gpa, uint64_t
 struct kvm_fd {
 	int fd;
 	KvmCriu__Object object;
-	uint64_t vm;		/* number of its VM, 0 for /dev/kvm */
-	uint64_t which;		/* vCPU id or LIOBN */
-	uint64_t inode;		/* of what can be mapped (vCPU, table, device): its own; else 0 */
+	uint64_t vm;	/* number of its VM, 0 for /dev/kvm */
+	uint64_t which; /* vCPU id or LIOBN */
+	uint64_t inode; /* of what can be mapped (vCPU, table, device): its own; else 0 */
 };
 
 struct kvm_map {
@@ -165,18 +165,18 @@ struct eventfd {
 
 struct kvm_process {
 	pid_t pid;
-	unsigned int vpid;	/* in its own namespace */
+	unsigned int vpid; /* in its own namespace */
 	struct kvm_fd *fds;
 	size_t nr_fds;
 	struct eventfd *eventfds;
 	size_t nr_eventfds;
-	uint64_t *sockets;	/* their inodes */
+	uint64_t *sockets; /* their inodes */
 	size_t nr_sockets;
 	struct kvm_map *maps;
 	size_t nr_maps;
-	const char *alien;	/* what is open beside KVM and reaches into guest memory, or NULL */
+	const char *alien; /* what is open beside KVM and reaches into guest memory, or NULL */
 	int alien_fd;
-	bool huge;		/* there is memory in huge pages */
+	bool huge; /* there is memory in huge pages */
 };
 
 /*
@@ -202,7 +202,7 @@ void *task_buffer(struct task *task, size_t size, uint64_t *remote);
  * Add a system call to the next run. The answer is its number, for task_result(). The run
  * stops behind the first call that fails, unless the call @may_fail.
  */
-#define TASK_CALLS_MAX	4095	/* in one run */
+#define TASK_CALLS_MAX 4095 /* in one run */
 int task_call(struct task *task, bool may_fail, long nr, uint64_t a0, uint64_t a1, uint64_t a2,
 	      uint64_t a3, uint64_t a4, uint64_t a5);
 int run_task(struct task *task);
@@ -233,7 +233,7 @@ uint64_t reg_value(const KvmCriu__Reg *reg, size_t at);
 /* ---- watcher.c: what is done when CRIU is gone ---- */
 
 struct watcher {
-	int pidfd;		/* -1 if there is none */
+	int pidfd; /* -1 if there is none */
 };
 
 /*

@@ -21,8 +21,8 @@
 #include "regs.h"
 #include "vm-images.h"
 
-#define HPTE_SIZE	16
-#define HCALLS_MAX	0x1000	/* no less than KVM's MAX_HCALL_OPCODE */
+#define HPTE_SIZE  16
+#define HCALLS_MAX 0x1000 /* no less than KVM's MAX_HCALL_OPCODE */
 
 /*
  * Move an fd out of the way of those that CRIU puts in place: above everything that is open now.
@@ -65,8 +65,7 @@ static int vm_ioctl(const struct vm *vm, unsigned long cmd, void *arg, const cha
 	return ret;
 }
 
-static int vm_enable(const struct vm *vm, uint32_t cap, uint64_t a0, uint64_t a1,
-		     const char *what)
+static int vm_enable(const struct vm *vm, uint32_t cap, uint64_t a0, uint64_t a1, const char *what)
 {
 	struct kvm_enable_cap enable = { .cap = cap, .args = { a0, a1 } };
 
@@ -96,8 +95,8 @@ static int set_hcalls(const struct vm *vm, const struct fdinfo *info)
 		then[vm->image->hcall[i]] = true;
 	}
 	for (i = 0; i < ARRAY_LEN(now); i++)
-		if (now[i] != then[i] && vm_enable(vm, KVM_CAP_PPC_ENABLE_HCALL, i, then[i],
-						   "enabled hcalls"))
+		if (now[i] != then[i] &&
+		    vm_enable(vm, KVM_CAP_PPC_ENABLE_HCALL, i, then[i], "enabled hcalls"))
 			return -1;
 	return 0;
 }
@@ -137,8 +136,8 @@ static int configure_vm(const struct vm *vm)
 	 * where the real mode is always 1.
 	 */
 	if ((image->smt_mode != smt_mode || image->emul_smt_mode != emul_smt_mode) &&
-	    vm_enable(vm, KVM_CAP_PPC_SMT, image->smt_mode > 1 ? image->smt_mode :
-		      image->emul_smt_mode, 0, "SMT mode"))
+	    vm_enable(vm, KVM_CAP_PPC_SMT,
+		      image->smt_mode > 1 ? image->smt_mode : image->emul_smt_mode, 0, "SMT mode"))
 		goto out;
 	if (set_hcalls(vm, &info))
 		goto out;
@@ -147,9 +146,8 @@ static int configure_vm(const struct vm *vm)
 	if (image->has_halt_poll &&
 	    vm_enable(vm, KVM_CAP_HALT_POLL, image->halt_poll, 0, "halt polling time"))
 		goto out;
-	if (image->manual_dirty_log &&
-	    vm_enable(vm, KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, image->manual_dirty_log, 0,
-		      "dirty log mode"))
+	if (image->manual_dirty_log && vm_enable(vm, KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2,
+						 image->manual_dirty_log, 0, "dirty log mode"))
 		goto out;
 	ret = set_rtas_tokens(vm);
 out:
@@ -190,8 +188,7 @@ static int make_vcpus(struct vm *vm)
 		if (vcpu->osi && enable_on_vcpu(fd, KVM_CAP_PPC_OSI, vcpu, "OSI hcalls"))
 			return -1;
 		/* of the VM, but set through a vCPU */
-		if (!i && vm->image->fwnmi &&
-		    enable_on_vcpu(fd, KVM_CAP_PPC_FWNMI, vcpu, "FWNMI"))
+		if (!i && vm->image->fwnmi && enable_on_vcpu(fd, KVM_CAP_PPC_FWNMI, vcpu, "FWNMI"))
 			return -1;
 	}
 	return 0;
@@ -236,8 +233,7 @@ static int make_device(struct vm *vm)
 
 static int load_device(const struct vm *vm)
 {
-	return vm->image->irq_controller ?
-		load_irqchip(vm->image, vm->device_fd, vm->vcpu_fds) : 0;
+	return vm->image->irq_controller ? load_irqchip(vm->image, vm->device_fd, vm->vcpu_fds) : 0;
 }
 
 static int set_mmu(const struct vm *vm)
@@ -248,7 +244,10 @@ static int set_mmu(const struct vm *vm)
 	bool v3 = ioctl(vm->fd, KVM_CHECK_EXTENSION, KVM_CAP_PPC_MMU_RADIX) > 0 ||
 		  ioctl(vm->fd, KVM_CHECK_EXTENSION, KVM_CAP_PPC_MMU_HASH_V3) > 0;
 
-	/* a VM is in radix mode from its start on a radix host, but has to be asked for it in this form */
+	/*
+	 * A VM is in radix mode from its start on a radix host, but has to be asked for it in this
+	 * form.
+	 */
 	if (radix) {
 		config.flags |= KVM_PPC_MMUV3_RADIX;
 		config.process_table |= PATB_GR;
@@ -283,7 +282,8 @@ static int write_hpt_chunk(const struct vm *vm, int fd, const ProtobufCBinaryDat
 		if (chunk->len - at < len)
 			return refuse_vm(vm->image, "its HPT's image ends inside of entries");
 		if (write(fd, chunk->data + at, len) != (ssize_t)len) {
-			pr_perror("VM %" PRIu64 ": KVM refuses the %u entries of its HPT from %u on",
+			pr_perror("VM %" PRIu64
+				  ": KVM refuses the %u entries of its HPT from %u on",
 				  vm->image->number, header.n_valid, header.index);
 			return -1;
 		}
@@ -422,7 +422,8 @@ static int create_vm(struct vm *vm)
 static int make_vm(struct vm *vm)
 {
 	if ((pid_t)vm->image->owner != getpid()) {
-		pr_err("VM %" PRIu64 " belongs to process %u, but process %d was asked to open it first\n",
+		pr_err("VM %" PRIu64
+		       " belongs to process %u, but process %d was asked to open it first\n",
 		       vm->image->number, vm->image->owner, getpid());
 		return -1;
 	}
@@ -560,4 +561,3 @@ out:
 	free_message(file);
 	return fd;
 }
-

@@ -266,7 +266,7 @@ int save_vm(const struct kvm_process *process, struct task *task, const struct k
 	saver.vm = new_message(&kvm_criu__vm__descriptor);
 	if (!saver.vm)
 		return -1;
-	/* No vCPU runs any more, and the guest is to go on from here: what follows costs it nothing. */
+	/* No vCPU runs any more, and the guest goes on from here: what follows costs it nothing. */
 	saver.vm->guest_timebase = read_timebase();
 	if (read_settled(&saver, &info))
 		goto out;

@@ -17,10 +17,10 @@
 
 #include "kvm-plugin.h"
 
-#define LINK_LEN	4096
+#define LINK_LEN 4096
 
 /* include/linux/miscdevice.h: KVM_MINOR */
-#define KVM_DEVICE	makedev(10, 232)
+#define KVM_DEVICE makedev(10, 232)
 
 static int refuse(const struct kvm_process *process, int fd, const char *what, const char *why)
 {
@@ -112,7 +112,8 @@ static int check_vm(const struct kvm_process *process, int fd, const struct fdin
 			if (strlen(controllers[i]) == len && !strncmp(text, controllers[i], len))
 				break;
 		if (i == ARRAY_LEN(controllers)) {
-			pr_err("Process %d, fd %d: the VM has an in-kernel device (%.*s), which can't be saved\n",
+			pr_err("Process %d, fd %d: the VM has an in-kernel device (%.*s), which "
+			       "can't be saved\n",
 			       process->pid, fd, (int)len, text);
 			return -1;
 		}
@@ -157,7 +158,7 @@ static int check_table(const struct kvm_process *process, int fd, const struct f
 static const struct kind {
 	const char *link;
 	KvmCriu__Object object;
-	const char *which;	/* fdinfo line that tells which one in its VM */
+	const char *which; /* fdinfo line that tells which one in its VM */
 	int (*check)(const struct kvm_process *process, int fd, const struct fdinfo *info);
 } kinds[] = {
 	{ "kvm-vm", KVM_CRIU__OBJECT__VM, NULL, check_vm },
@@ -218,11 +219,11 @@ out:
 }
 
 /*
- * What a VMM may have open for a device of its guest, and whose state only the kernel has. CRIU can't
- * save it either, but finds out late, and does not say what it was for.
+ * What a VMM may have open for a device of its guest, and whose state only the kernel has. CRIU
+ * can't save it either, but finds out late, and does not say what it was for.
  */
 static const struct alien {
-	const char *link;	/* its beginning */
+	const char *link; /* its beginning */
 	const char *what;
 } aliens[] = {
 	{ "/dev/vhost-", "vhost: give the device's backend vhost=off" },
@@ -230,8 +231,9 @@ static const struct alien {
 	{ "/dev/iommu", "VFIO: unplug the device first" },
 	{ "anon_inode:[vfio", "VFIO: unplug the device first" },
 	{ "/dev/tap", "macvtap: use another network backend" },
-	{ "anon_inode:[io_uring]", "io_uring: give its disks aio=threads; QEMU 10.2 and later have one of "
-				   "their own, unless sysctl kernel.io_uring_disabled is 2 when they start" },
+	{ "anon_inode:[io_uring]",
+	  "io_uring: give its disks aio=threads; QEMU 10.2 and later have one of "
+	  "their own, unless sysctl kernel.io_uring_disabled is 2 when they start" },
 	{ "anon_inode:[userfaultfd]", "userfaultfd: wait for the end of the migration" },
 };
 
@@ -276,8 +278,8 @@ static int scan_fd(struct kvm_process *process, int fd)
 		return 0;
 	}
 	if (link[0] == '/' && !stat(path, &st) && S_ISCHR(st.st_mode) && st.st_rdev == KVM_DEVICE)
-		return add_kvm_fd(process, &(struct kvm_fd){ .fd = fd,
-							     .object = KVM_CRIU__OBJECT__KVM });
+		return add_kvm_fd(process,
+				  &(struct kvm_fd){ .fd = fd, .object = KVM_CRIU__OBJECT__KVM });
 	return 0;
 }
 
@@ -357,8 +359,8 @@ static int scan_map(struct kvm_process *process, const char *line)
 	map.fd = find_mapped(process, inode);
 	if (!map.fd) {
 		pr_err("Process %d: the mapping of %s at %#" PRIx64
-		       " can't be saved: no fd of the process is its object\n", process->pid, name,
-		       start);
+		       " can't be saved: no fd of the process is its object\n",
+		       process->pid, name, start);
 		return -1;
 	}
 	return add_map(process, &map) ? -1 : 1;
@@ -389,7 +391,8 @@ static int scan_maps(struct kvm_process *process)
 		} else if (map && map->flags == MAP_PRIVATE && !strncmp(line, "Anonymous:", 10) &&
 			   strtoul(line + 10, NULL, 10)) {
 			pr_err("Process %d: the private mapping at %#" PRIx64
-			       " can't be saved: it was written to\n", process->pid, map->start);
+			       " can't be saved: it was written to\n",
+			       process->pid, map->start);
 			ret = -1;
 		}
 	}
@@ -442,8 +445,9 @@ int scan_process(struct kvm_process *process, pid_t pid)
 		return 0;
 	}
 	if (process->huge) {
-		pr_err("Process %d: memory in huge pages (hugetlbfs) can't be saved: give its VM ordinary "
-		       "memory, which may be in transparent huge pages\n", pid);
+		pr_err("Process %d: memory in huge pages (hugetlbfs) can't be saved: give its VM "
+		       "ordinary memory, which may be in transparent huge pages\n",
+		       pid);
 		goto err;
 	}
 	if (process->alien) {

@@ -18,14 +18,17 @@
 #include "kvm-plugin.h"
 
 /* include/uapi/linux/net.h */
-#define SO_ACCEPTCON	0x10000
+#define SO_ACCEPTCON 0x10000
 
 static void socket_name(char *name, size_t size, uint32_t id)
 {
 	snprintf(name, size, "kvm-socket-%x.img", id);
 }
 
-/* Does anybody listen at @path in the process's network? A line: address, references, protocol, flags, type, state, inode, path */
+/*
+ * Does anybody listen at @path in the process's network? A line: address, references, protocol,
+ * flags, type, state, inode, path
+ */
 static bool is_listened_at(pid_t pid, const char *path)
 {
 	char name[PATH_LEN], *line = NULL;

@@ -30,8 +30,8 @@ struct vm *find_vm(uint64_t number)
 	return NULL;
 }
 
-int open_table_image(const KvmCriu__Vm *vm, const KvmCriu__Table *table,
-			    struct tce_reader **reader, int *fd)
+int open_table_image(const KvmCriu__Vm *vm, const KvmCriu__Table *table, struct tce_reader **reader,
+		     int *fd)
 {
 	struct tce_error err = TCE_ERROR_INIT;
 	struct tce_geometry geometry;
@@ -58,14 +58,15 @@ int open_table_image(const KvmCriu__Vm *vm, const KvmCriu__Table *table,
 		goto err;
 	}
 	if (geometry.known != TCE_KNOWN_ALL || geometry.liobn != table->liobn ||
-	    geometry.page_shift != table->page_shift ||
-	    geometry.bus_offset != table->bus_offset || geometry.entries != table->entries) {
-		pr_err("Image %s is of another table: LIOBN %#" PRIx64 ", page shift %u, bus offset %#"
-		       PRIx64 ", %" PRIu64 " entries; VM %" PRIu64 " had LIOBN %#" PRIx64
-		       ", page shift %u, bus offset %#" PRIx64 ", %" PRIu64 " entries\n", name,
-		       geometry.liobn, geometry.page_shift, geometry.bus_offset, geometry.entries,
-		       vm->number, table->liobn, table->page_shift, table->bus_offset,
-		       table->entries);
+	    geometry.page_shift != table->page_shift || geometry.bus_offset != table->bus_offset ||
+	    geometry.entries != table->entries) {
+		pr_err("Image %s is of another table: LIOBN %#" PRIx64
+		       ", page shift %u, bus offset %#" PRIx64 ", %" PRIu64 " entries; VM %" PRIu64
+		       " had LIOBN %#" PRIx64 ", page shift %u, bus offset %#" PRIx64 ", %" PRIu64
+		       " entries\n",
+		       name, geometry.liobn, geometry.page_shift, geometry.bus_offset,
+		       geometry.entries, vm->number, table->liobn, table->page_shift,
+		       table->bus_offset, table->entries);
 		goto out;
 	}
 	return 0;
@@ -156,7 +157,10 @@ static int check_task(const char *name)
 int load_vms(void)
 {
 	return for_each_listed("kvm-vm-", load_vm) || for_each_listed("kvm-task-", check_task) ||
-	       for_each_image("kvm-file-", count_file) || check_file_count(nr_files) ? -1 : 0;
+			       for_each_image("kvm-file-", count_file) ||
+			       check_file_count(nr_files) ?
+		       -1 :
+		       0;
 }
 
 void forget_vms(void)

@@ -11,13 +11,13 @@
 
 struct vm {
 	KvmCriu__Vm *image;
-	unsigned int files_left;	/* that CRIU has not asked for yet */
+	unsigned int files_left; /* that CRIU has not asked for yet */
 	bool made;
-	bool trial;		/* nobody will use it */
+	bool trial; /* nobody will use it */
 	int fd;
 	int *vcpu_fds;
 	int *table_fds;
-	int device_fd;		/* of the interrupt controller, if there is one */
+	int device_fd; /* of the interrupt controller, if there is one */
 };
 
 /* Read all of them, and look at the images of their files and processes. */
@@ -30,8 +30,8 @@ int refuse_vm(const KvmCriu__Vm *vm, const char *why);
 /* Does it log its pages, or did it? */
 bool logs_dirty_pages(const KvmCriu__Vm *vm);
 /* Open a table's image and read up to its table, which must be the one that the VM had. */
-int open_table_image(const KvmCriu__Vm *vm, const KvmCriu__Table *table,
-		     struct tce_reader **reader, int *fd);
+int open_table_image(const KvmCriu__Vm *vm, const KvmCriu__Table *table, struct tce_reader **reader,
+		     int *fd);
 /* restore-vcpu.c: registers, run pages and what else is set, in vCPUs that are made */
 int set_vcpus(const struct vm *vm);
 
