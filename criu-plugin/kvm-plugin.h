@@ -24,10 +24,10 @@
 void print_on_level(unsigned int level, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
-#define pr_err(format, ...)    print_on_level(COMPEL_LOG_ERROR, "Error (kvm): " format, ##__VA_ARGS__)
-#define pr_warn(format, ...)   print_on_level(COMPEL_LOG_WARN, "Warn  (kvm): " format, ##__VA_ARGS__)
-#define pr_info(format, ...)   print_on_level(COMPEL_LOG_INFO, "kvm: " format, ##__VA_ARGS__)
-#define pr_perror(format, ...) pr_err(format ": %m\n", ##__VA_ARGS__)
+#define pr_err(fmt, ...)    print_on_level(COMPEL_LOG_ERROR, "Error (kvm): " fmt, ##__VA_ARGS__)
+#define pr_warn(fmt, ...)   print_on_level(COMPEL_LOG_WARN, "Warn  (kvm): " fmt, ##__VA_ARGS__)
+#define pr_info(fmt, ...)   print_on_level(COMPEL_LOG_INFO, "kvm: " fmt, ##__VA_ARGS__)
+#define pr_perror(fmt, ...) pr_err(fmt ": %m\n", ##__VA_ARGS__)
 
 static inline uint64_t now_us(void)
 {
