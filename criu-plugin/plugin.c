@@ -327,8 +327,16 @@ static int dump_file(int fd, int id)
 }
 CR_PLUGIN_REGISTER_HOOK(CR_PLUGIN_HOOK__DUMP_EXT_FILE, dump_file)
 
-static int restore_ext_file(int id)
+/*
+ * CRIU 4.3 has a second argument here, which it does not set before the call, and this function,
+ * which no older one has.
+ */
+extern int criu_plugin_get_options(int *argc, char ***argv) __attribute__((weak));
+
+static int restore_ext_file(int id, bool *retry_needed)
 {
+	if (criu_plugin_get_options)
+		*retry_needed = false;
 	return disabled ? -ENOTSUP : restore_file(id);
 }
 CR_PLUGIN_REGISTER_HOOK(CR_PLUGIN_HOOK__RESTORE_EXT_FILE, restore_ext_file)
@@ -442,4 +450,14 @@ static void plugin_exit(int stage, int ret)
 	nr_saved_vms = 0;
 	in_inventory = false;
 }
-CR_PLUGIN_REGISTER(PLUGIN_NAME, plugin_init, plugin_exit)
+/*
+ * As CR_PLUGIN_REGISTER would say it with the headers of CRIU 4.1, whichever this is built with:
+ * a CRIU refuses plugins that know more hooks than it does, and none of those is needed.
+ */
+cr_plugin_desc_t CR_PLUGIN_DESC = {
+	.name = PLUGIN_NAME,
+	.init = plugin_init,
+	.exit = plugin_exit,
+	.version = CRIU_PLUGIN_GEN_VERSION(0, 2, 0),
+	.max_hooks = CR_PLUGIN_HOOK__CHECKPOINT_DEVICES + 1,
+};

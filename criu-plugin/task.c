@@ -123,6 +123,17 @@ static void free_task(struct task *task)
 	free(task);
 }
 
+/*
+ * From CRIU 4.2 on there is a second argument: whether to abort a critical section of rseq. An
+ * older one does not look at it.
+ */
+static struct parasite_ctl *prepare_task(pid_t pid, bool handle_rseq)
+{
+	struct parasite_ctl *(*prepare)(int pid, bool handle_rseq) = (void *)compel_prepare;
+
+	return prepare(pid, handle_rseq);
+}
+
 struct task *open_task(pid_t pid)
 {
 	struct task *task = calloc(1, sizeof(*task));
@@ -135,7 +146,7 @@ struct task *open_task(pid_t pid)
 	task->data = malloc(DATA_SIZE);
 	if (!task->calls || !task->data)
 		goto no_memory;
-	task->ctl = compel_prepare(pid);
+	task->ctl = prepare_task(pid, false);
 	if (!task->ctl) {
 		pr_err("Can't take hold of process %d\n", pid);
 		goto err;
