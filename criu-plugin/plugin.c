@@ -29,14 +29,14 @@
 #include "kvm-abi.h"
 #include "kvm-plugin.h"
 
-#define PLUGIN_NAME	"kvm_tce_plugin"
+#define PLUGIN_NAME "kvm_tce_plugin"
 
 /* criu/include/image.h, which no package has. */
 int add_inventory_plugin(const char *name);
 bool check_and_remove_inventory_plugin(const char *name, size_t n);
 
 static bool disabled;
-static bool dumping;	/* not a pre-dump */
+static bool dumping; /* not a pre-dump */
 static bool in_inventory;
 static bool streamed;
 
@@ -84,8 +84,7 @@ static const struct kvm_fd *find_vm_fd(const struct kvm_process *process, uint64
 	size_t i;
 
 	for (i = 0; i < process->nr_fds; i++)
-		if (process->fds[i].object == KVM_CRIU__OBJECT__VM &&
-		    process->fds[i].vm == number)
+		if (process->fds[i].object == KVM_CRIU__OBJECT__VM && process->fds[i].vm == number)
 			return &process->fds[i];
 	return NULL;
 }
@@ -98,8 +97,10 @@ static int check_sharer(const struct kvm_process *process, int fd, const struct 
 {
 	if (process->vpid >= vm->owner->vpid)
 		return 0;
-	pr_err("Process %d, fd %d: belongs to VM %" PRIu64 " of process %d, which has a higher process "
-	       "ID, so it can't be saved\n", process->pid, fd, vm->number, vm->owner->pid);
+	pr_err("Process %d, fd %d: belongs to VM %" PRIu64
+	       " of process %d, which has a higher process "
+	       "ID, so it can't be saved\n",
+	       process->pid, fd, vm->number, vm->owner->pid);
 	return -1;
 }
 
@@ -115,8 +116,10 @@ static int check_owner(struct task *task, const struct kvm_process *process,
 		return -1;
 	if (task_result(task, call) != -EIO)
 		return 0;
-	pr_err("Process %d, fd %d: is of VM %" PRIu64 ", which a process that comes later has made, so it "
-	       "can't be saved\n", process->pid, vm_fd->fd, vm_fd->vm);
+	pr_err("Process %d, fd %d: is of VM %" PRIu64
+	       ", which a process that comes later has made, so it "
+	       "can't be saved\n",
+	       process->pid, vm_fd->fd, vm_fd->vm);
 	return -1;
 }
 
@@ -139,8 +142,8 @@ static int save_vms(const struct kvm_process *process, struct task *task, KvmCri
 		vm_fd = find_vm_fd(process, fd->vm);
 		if (!vm_fd) {
 			pr_err("Process %d, fd %d: belongs to VM %" PRIu64
-			       ", which has no open fd, so it can't be saved\n", process->pid,
-			       fd->fd, fd->vm);
+			       ", which has no open fd, so it can't be saved\n",
+			       process->pid, fd->fd, fd->vm);
 			return -1;
 		}
 		if (check_owner(task, process, vm_fd) || save_vm(process, task, vm_fd) ||
@@ -257,7 +260,8 @@ static int checkpoint_devices(int pid)
 	}
 	if (streamed) {
 		pr_err("Process %d has a VM, which can't be dumped with --stream: the images of this "
-		       "plugin are files in the image folder\n", pid);
+		       "plugin are files in the image folder\n",
+		       pid);
 		free_process(&entry->process);
 		free(entry);
 		return -1;
@@ -282,7 +286,8 @@ CR_PLUGIN_REGISTER_HOOK(CR_PLUGIN_HOOK__CHECKPOINT_DEVICES, checkpoint_devices)
 static int not_asked(void)
 {
 	pr_err("Another plugin of the folder has answered for the processes that use KVM (%s comes "
-	       "behind it): use a folder with this plugin alone\n", PLUGIN_NAME);
+	       "behind it): use a folder with this plugin alone\n",
+	       PLUGIN_NAME);
 	return -1;
 }
 

@@ -21,29 +21,29 @@
 #include "kvm-plugin.h"
 
 /* The loop finds the list 64 KiB behind itself: a page, whichever size pages have. */
-#define CODE_SIZE	0x10000
-#define LIST_CALLS	(TASK_CALLS_MAX + 1)
-#define LIST_SIZE	(LIST_CALLS * sizeof(struct call))
-#define DATA_SIZE	(1 << 20)
-#define MAP_SIZE	(CODE_SIZE + LIST_SIZE + DATA_SIZE)
+#define CODE_SIZE  0x10000
+#define LIST_CALLS (TASK_CALLS_MAX + 1)
+#define LIST_SIZE  (LIST_CALLS * sizeof(struct call))
+#define DATA_SIZE  (1 << 20)
+#define MAP_SIZE   (CODE_SIZE + LIST_SIZE + DATA_SIZE)
 
 /* The loop below knows this layout. */
 struct call {
-	int64_t nr;		/* -1 ends the list */
+	int64_t nr; /* -1 ends the list */
 	uint64_t arg[6];
 	int64_t may_fail;
 	int64_t result;
-	int64_t unused[7];	/* 128 bytes in all */
+	int64_t unused[7]; /* 128 bytes in all */
 };
 
 struct task {
 	pid_t pid;
 	struct parasite_ctl *ctl;
-	uint64_t remote;	/* where CODE_SIZE + LIST_SIZE + DATA_SIZE are mapped */
+	uint64_t remote; /* where CODE_SIZE + LIST_SIZE + DATA_SIZE are mapped */
 	int nr_calls;
-	size_t used;		/* of data */
-	bool failed;		/* a call or a buffer did not fit */
-	bool stop;		/* CRIU wants it stopped afterwards */
+	size_t used; /* of data */
+	bool failed; /* a call or a buffer did not fit */
+	bool stop;   /* CRIU wants it stopped afterwards */
 	struct call *calls;
 	char *data;
 };
@@ -53,7 +53,7 @@ extern const char call_loop[], call_loop_end[];
 asm(".pushsection .rodata\n"
     ".balign 4\n"
     "call_loop:\n"
-    "	addis	31, 12, 1\n"		/* the list */
+    "	addis	31, 12, 1\n" /* the list */
     "1:	ld	0, 0(31)\n"
     "	cmpdi	0, -1\n"
     "	beq	3f\n"
@@ -67,13 +67,13 @@ asm(".pushsection .rodata\n"
     "	bns	2f\n"
     "	neg	3, 3\n"
     "	std	3, 64(31)\n"
-    "	ld	0, 56(31)\n"		/* may it fail? */
+    "	ld	0, 56(31)\n" /* may it fail? */
     "	cmpdi	0, 0\n"
     "	beq	3f\n"
     "2:	std	3, 64(31)\n"
     "	addi	31, 31, 128\n"
     "	b	1b\n"
-    "3:	twi	31, 0, 0\n"		/* the trap that compel waits for */
+    "3:	twi	31, 0, 0\n" /* the trap that compel waits for */
     "call_loop_end:\n"
     ".popsection\n");
 
@@ -94,8 +94,7 @@ static int plain_call(struct task *task, long nr, uint64_t a0, uint64_t a1, uint
 	 * CRIU stops a process that it is to leave stopped before it asks plugins to finish it, and
 	 * SIGSTOP is the one signal that compel can't block. It has been taken now.
 	 */
-	if (!task->stop &&
-	    !compel_syscall(task->ctl, nr, result, a0, a1, a2, a3, a4, 0)) {
+	if (!task->stop && !compel_syscall(task->ctl, nr, result, a0, a1, a2, a3, a4, 0)) {
 		pr_info("process %d was to be stopped: later\n", task->pid);
 		task->stop = true;
 		return 0;
