@@ -3,7 +3,8 @@
  * Fuzz target: the image reader. Whatever the bytes are, what is handed out lies inside the table.
  *
  * A changed byte would always be stopped at a hash. So this program is linked with a library that
- * takes any hash, and begins with images of the writer and of the independent one of the unit tests.
+ * takes any hash, and begins with images of the writer and of the independent one of the unit
+ * tests.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -15,15 +15,15 @@
  * that inherited all fds and mappings), lower (the same with a lower process ID), socket (a process
  * without KVM that has a unix socket), huge (memory in huge pages), events (ioeventfds, a coalesced
  * zone, a signal mask, statistics), stores (it goes on storing to its table through the mapping),
- * two (two VMs in one process), closed (the VM's and vCPU's fds are closed, the table stays), private (a private
- * mapping of a table that was written to), irqs (an interrupt controller in KVM with sources in
- * many states and irqfds; DIR/irqs is what KVM says of them, DIR/signal has the VMM signal the
- * second irqfd), log (the memory slot's dirty log is on: every page that the guest has written to
- * must be in it), orphans (irqfds whose controller is closed), vfio (a VFIO device in KVM),
- * container (a VFIO container), userfault (a userfaultfd), nested (the guest may have guests),
- * vector (between two hcalls the guest also stores vectors to MMIO and loads them, which KVM does
- * in parts), tm (the vCPU is in a suspended transaction; it does not run, for the emulator ends
- * every transaction at its begin).
+ * two (two VMs in one process), closed (the VM's and vCPU's fds are closed, the table stays),
+ * private (a private mapping of a table that was written to), irqs (an interrupt controller in KVM
+ * with sources in many states and irqfds; DIR/irqs is what KVM says of them, DIR/signal has the VMM
+ * signal the second irqfd), log (the memory slot's dirty log is on: every page that the guest has
+ * written to must be in it), orphans (irqfds whose controller is closed), vfio (a VFIO device in
+ * KVM), container (a VFIO container), userfault (a userfaultfd), nested (the guest may have
+ * guests), vector (between two hcalls the guest also stores vectors to MMIO and loads them, which
+ * KVM does in parts), tm (the vCPU is in a suspended transaction; it does not run, for the emulator
+ * ends every transaction at its begin).
  */
 #include <errno.h>
 #include <fcntl.h>
