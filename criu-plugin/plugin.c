@@ -259,8 +259,8 @@ static int checkpoint_devices(int pid)
 		return found ? -1 : -ENOTSUP;
 	}
 	if (streamed) {
-		pr_err("Process %d has a VM, which can't be dumped with --stream: the images of this "
-		       "plugin are files in the image folder\n",
+		pr_err("Process %d has a VM, which can't be dumped with --stream: the images of "
+		       "this plugin are files in the image folder\n",
 		       pid);
 		free_process(&entry->process);
 		free(entry);
@@ -282,7 +282,7 @@ static int checkpoint_devices(int pid)
 }
 CR_PLUGIN_REGISTER_HOOK(CR_PLUGIN_HOOK__CHECKPOINT_DEVICES, checkpoint_devices)
 
-/* CRIU asks one plugin after the other, and stops at the first that does not say that it has no part. */
+/* CRIU asks one plugin after the other, until one has a part in it. */
 static int not_asked(void)
 {
 	pr_err("Another plugin of the folder has answered for the processes that use KVM (%s comes "
