@@ -11,6 +11,13 @@
 #include "kvm-abi.h"
 #include "save-private.h"
 
+int missing(const struct saver *saver, const char *what)
+{
+	pr_err("VM %" PRIu64 " of process %d: the kernel does not show its %s\n", saver->number,
+	       saver->process->pid, what);
+	return -1;
+}
+
 static int save_slots(struct saver *saver, const struct fdinfo *info)
 {
 	const char *line = NULL;

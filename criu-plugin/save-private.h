@@ -17,11 +17,10 @@ struct saver {
 	uint64_t tables_us; /* that its tables took */
 };
 
-/* Says that fdinfo lacks something, and is -1. */
-int missing(const struct saver *saver, const char *what);
-
 /* save-config.c: what fdinfo says of the VM as a whole */
 int save_config(struct saver *saver, const struct fdinfo *info);
+/* Says that fdinfo lacks something, and is -1. */
+int missing(const struct saver *saver, const char *what);
 
 /* save-vcpu.c: all vCPUs, @count of them, with what is in guest memory for them */
 int save_vcpus(struct saver *saver, uint64_t count);

@@ -24,13 +24,6 @@
 #define HPT_CHUNK    (1 << 20)
 #define SETTLE_TRIES 5000 /* of a millisecond and more */
 
-int missing(const struct saver *saver, const char *what)
-{
-	pr_err("VM %" PRIu64 " of process %d: the kernel does not show its %s\n", saver->number,
-	       saver->process->pid, what);
-	return -1;
-}
-
 static int save_hpt(struct saver *saver)
 {
 	struct image *image = NULL;

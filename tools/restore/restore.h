@@ -118,7 +118,7 @@ int find_targets(struct restore *restore, struct tce_error *err);
 /* write.c: write all tables or none. Prints what fails. */
 int restore_tables(struct restore *restore);
 
-/* write.c: put back what the tables held, and say whether that went well. */
+/* undo.c: put back what the tables held, and say whether that went well. */
 void undo(struct restore *restore);
 
 /**

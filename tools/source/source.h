@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Where tce-dump gets tables from: one interface, one file of this folder for each kind. A kind
- * that is a file says by its first bytes that it is meant; source.c asks each of them.
+ * that is a file says by its first bytes that it is meant; open.c asks each of them.
  */
 #ifndef TCE_TOOLS_SOURCE_H
 #define TCE_TOOLS_SOURCE_H
@@ -83,7 +83,11 @@ int open_source(struct source **source, const char *name, bool again, struct tce
  * close_source() - free a source
  * @source: the source, or NULL.
  */
-void close_source(struct source *source);
+static inline void close_source(struct source *source)
+{
+	if (source)
+		source->ops->close(source);
+}
 
 /* live.c: a running VMM, or a table fd that was inherited. */
 int open_live_source(struct source **source, const struct live_choice *choice,

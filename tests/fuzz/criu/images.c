@@ -474,7 +474,7 @@ static void save_table_image(void)
 	int fd = openat(folder, names[5], O_WRONLY | O_CREAT | O_TRUNC, 0600);
 	struct tce_sink to = tce_fd_sink(fd);
 	static uint64_t words[TABLE_ENTRIES];
-	struct tce_writer *writer;
+	struct tce_writer *writer = NULL;
 	size_t i;
 
 	for (i = 0; i < TABLE_ENTRIES; i++)

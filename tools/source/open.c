@@ -45,9 +45,3 @@ int open_source(struct source **source, const char *name, bool again, struct tce
 	close_input(input);
 	return ret;
 }
-
-void close_source(struct source *source)
-{
-	if (source)
-		source->ops->close(source);
-}
