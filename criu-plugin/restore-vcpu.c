@@ -46,15 +46,16 @@ static int set_registers(const KvmCriu__Vcpu *vcpu, int fd)
 
 static int set_signal_mask(const KvmCriu__Vcpu *vcpu, int fd)
 {
-	struct {
-		struct kvm_signal_mask mask;
-		uint64_t sigset;
-	} __attribute__((packed)) args = { .mask.len = sizeof(args.sigset) };
+	/* The set follows the structure, whose last member is an array without a length. */
+	_Alignas(struct kvm_signal_mask)
+		uint8_t args[sizeof(struct kvm_signal_mask) + sizeof(uint64_t)] = { 0 };
+	struct kvm_signal_mask *mask = (void *)args;
 
 	if (!vcpu->has_signal_mask)
 		return 0;
-	memcpy(&args.sigset, vcpu->signal_mask.data, sizeof(args.sigset));
-	return vcpu_ioctl(fd, vcpu, KVM_SET_SIGNAL_MASK, &args, "signal mask");
+	mask->len = sizeof(uint64_t);
+	memcpy(mask->sigset, vcpu->signal_mask.data, sizeof(uint64_t));
+	return vcpu_ioctl(fd, vcpu, KVM_SET_SIGNAL_MASK, args, "signal mask");
 }
 
 static int set_run_pages(const KvmCriu__Vcpu *vcpu, int fd)
