@@ -4,6 +4,7 @@
 # and reads them back goes from QEMU 7.2 to 7.2 to 10 to 10; then migrations that must fail, after
 # each of which the source guest goes on.
 # usage: live.py TCE-STREAM
+import filecmp
 import os
 import shlex
 import signal
@@ -16,6 +17,7 @@ import vm
 
 TOOL = shlex.quote(sys.argv[1])
 DISKS = 3
+CHAINS_MAX = 3
 
 
 def machine_args(folder, boot):
@@ -40,23 +42,34 @@ def read(path):
         return ""
 
 
+class GuestHangs(Exception):
+    """A guest makes no I/O, and tce-stream has given its QEMU all that the other QEMU sent."""
+
+
 def move(machines, source, version, name, args):
     """A migration that must succeed. Returns the destination and why it did not."""
     pipe = fifo(machines, name)
-    stats = os.path.join(machines.folder, name + ".stats")
-    status = os.path.join(machines.folder, name + ".status")
+    stats, status, sent, received = (os.path.join(machines.folder, name + end) for end in (
+        ".stats", ".status", ".sent", ".received"))
     target = machines.start(version, name, args, incoming=(
-        "exec:%s unpack < %s; echo $? > %s" % (TOOL, pipe, status)))
-    source.begin_migration("exec:%s pack --stats > %s 2> %s" % (TOOL, pipe, stats))
+        "exec:{ %s unpack < %s; echo $? > %s; } | tee %s" % (TOOL, pipe, status, received)))
+    source.begin_migration("exec:tee %s | %s pack --stats > %s 2> %s" % (sent, TOOL, pipe, stats))
     info = source.migration()
     if info["status"] != "completed":
         return target, "%s\n%s" % (info, read(stats))
     target.wait_for("running guest", lambda: target.status() == "running")
     source.end()
-    target.wait_for_rounds(3, DISKS)
     target.wait_for("exit of unpack", lambda: read(status).strip())
     if read(status).strip() != "0":
         return target, "unpack exits with " + read(status)
+    if not filecmp.cmp(sent, received, shallow=False):
+        return target, "unpack gives other bytes than pack was given"
+    os.remove(sent)
+    os.remove(received)
+    try:
+        target.wait_for_rounds(3, DISKS)
+    except RuntimeError as e:
+        raise GuestHangs("%s: %s" % (name, e)) from e
     if target.guest_errors():
         return target, "\n".join(target.guest_errors()[:5])
     text = read(stats)
@@ -167,25 +180,43 @@ def wrong_machine(machines, source, version, boot):
     return goes_on(source, why)
 
 
+def chain(machines, args, number):
+    """Moves a new guest through the QEMUs. Returns where it is, and why it went no further."""
+    current, version = machines.start("7.2", "first%d" % number, args), "7.2"
+    current.wait_for_rounds(2, DISKS, 300)
+    moves = []
+    for hop, target in enumerate(("7.2", "10", "10")):
+        name = "QEMU %s to %s with I/O" % (version, target)
+        current, why = move(machines, current, target, "chain%d-hop%d" % (number, hop), args)
+        moves.append((name, why))
+        if why:
+            break
+        version = target
+    return current, version, moves
+
+
+def try_chain(machines, args):
+    """Under TCG a guest that QEMU 10.0 has migrated hangs now and then, on a busy machine, with
+    plain cat in tce-stream's place, too. A new guest makes the same way then, if every byte had
+    arrived."""
+    for number in range(CHAINS_MAX):
+        try:
+            return chain(machines, args, number)
+        except GuestHangs as e:
+            print("# every byte has arrived, but " + " ".join(str(e).split()), flush=True)
+    return None, None, [("one of %d guests comes through" % CHAINS_MAX, "all of them hang")]
+
+
 def main():
     checks = vm.Checks()
     with vm.Machines() as machines:
         boot = vm.guest(machines.folder)
         args = machine_args(machines.folder, boot)
-        current = machines.start("7.2", "first", args)
-        current.wait_for_rounds(2, DISKS, 300)
-        version = "7.2"
-        for number, target in enumerate(("7.2", "10", "10")):
-            name = "QEMU %s to %s with I/O" % (version, target)
-            try:
-                moved, why = move(machines, current, target, "hop%d" % number, args)
-            except RuntimeError as e:
-                checks.check(name, False, e)
-                checks.end()
+        current, version, moves = try_chain(machines, args)
+        for name, why in moves:
             checks.check(name, not why, why)
-            if why:
-                checks.end()
-            current, version = moved, target
+        if checks.bad:
+            checks.end()
         for name, function, more in (
                 ("a dead peer", dead_peer, ()),
                 ("a full disk", full_disk, ()),

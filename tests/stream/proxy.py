@@ -13,6 +13,7 @@ import vm
 
 TOOL = os.path.abspath(sys.argv[1])
 DISKS = 2
+MOVES_MAX = 3
 CAPABILITIES = ("return-path", "multifd")
 
 
@@ -70,15 +71,31 @@ def move(machines, source, name, args, *capabilities):
     proxies.target.wait_for("running guest", lambda: proxies.target.status() == "running")
     source.end()
     codes = proxies.end()
-    proxies.target.wait_for_rounds(3, DISKS, 400)
     said = proxies.said()
     for line in said.splitlines():
         print("# " + line)
     if codes != [0, 0]:
         return proxies.target, "the proxies exit with %s\n%s" % (codes, said)
+    proxies.target.wait_for_rounds(3, DISKS, 180)
     if proxies.target.guest_errors():
         return proxies.target, "\n".join(proxies.target.guest_errors()[:5])
     return proxies.target, None
+
+
+def try_move(machines, args, source, *capabilities):
+    """The same, from a new guest if there is none. A guest that QEMU 10.0 has migrated hangs now
+    and then under TCG, without proxies, too: then a new one makes the same way."""
+    for number in range(MOVES_MAX):
+        name = "%s%d" % ("-".join(capabilities), number)
+        if not source:
+            source = machines.start("10", "from-" + name, args)
+            source.wait_for_rounds(2, DISKS, 300)
+        try:
+            return move(machines, source, name, args, *capabilities)
+        except RuntimeError as e:
+            print("# " + " ".join(str(e).split()), flush=True)
+            source = None
+    return None, "none of %d guests comes through" % MOVES_MAX
 
 
 def goes_on(source):
@@ -122,20 +139,13 @@ def main():
     with vm.Machines() as machines:
         boot = vm.guest(machines.folder)
         args = machine_args(machines.folder, boot)
-        current = machines.start("10", "first", args)
-        current.wait_for_rounds(2, DISKS, 300)
-        for name, label, capabilities in (
-                ("plain", "one connection", ("return-path",)),
-                ("multifd", "multifd", ("return-path", "multifd"))):
-            try:
-                moved, why = move(machines, current, name, args, *capabilities)
-            except RuntimeError as e:
-                checks.check(label, False, e)
-                checks.end()
+        current = None
+        for label, capabilities in (("one connection", ("return-path",)),
+                                    ("multifd", ("return-path", "multifd"))):
+            current, why = try_move(machines, args, current, *capabilities)
             checks.check("a guest goes over with I/O, by " + label, not why, why)
             if why:
                 checks.end()
-            current = moved
         for name, function, more in (
                 ("a destination that refuses", refused, (boot,)),
                 ("a destination that is killed", killed, (args, None)),
