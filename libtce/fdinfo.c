@@ -12,11 +12,13 @@
 #include "tce-private.h"
 
 #define PATCHED_LINK "anon_inode:kvm-tce:"
+#define VIEW_LINK    "anon_inode:kvm-tce-view:"
 #define STOCK_LINK   "anon_inode:kvm-spapr-tce"
 
 bool tce_is_patched_link(const char *link)
 {
-	return !strncmp(link, PATCHED_LINK, strlen(PATCHED_LINK));
+	return !strncmp(link, PATCHED_LINK, strlen(PATCHED_LINK)) ||
+	       !strncmp(link, VIEW_LINK, strlen(VIEW_LINK));
 }
 
 bool tce_is_stock_link(const char *link)

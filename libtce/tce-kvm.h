@@ -56,4 +56,27 @@ struct kvm_spapr_tce_dirty_log {
 #define KVM_SPAPR_TCE_STOP_DIRTY_LOG  _IO(KVMIO, 0xf2)
 #endif
 
+#ifndef KVM_SPAPR_TCE_OPEN_VIEW
+/* KVM_CAP_SPAPR_TCE_FD has this bit if there is the ioctl below. */
+#define KVM_SPAPR_TCE_FD_VIEW (1 << 4)
+
+/**
+ * struct kvm_spapr_tce_view - for KVM_SPAPR_TCE_OPEN_VIEW
+ * @liobn: of the table.
+ * @vm_fd: of its VM, in the calling process.
+ * @flags: 0.
+ */
+struct kvm_spapr_tce_view {
+	__u64 liobn;
+	__s32 vm_fd;
+	__u32 flags;
+};
+
+/*
+ * On /dev/kvm. The answer is an fd that reads like the table's own and has a dirty log of its own,
+ * but does not keep the table: its VMM does not notice it.
+ */
+#define KVM_SPAPR_TCE_OPEN_VIEW _IOW(KVMIO, 0xf3, struct kvm_spapr_tce_view)
+#endif
+
 #endif /* TCE_KVM_H */
