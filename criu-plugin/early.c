@@ -2,14 +2,15 @@
 /*
  * Tables saved while their guest still runs.
  *
- * CRIU calls PAUSE_DEVICES before it stops a process. There each table's dirty log is started and
- * the table is written into its image, then what has changed meanwhile, until that is little. When
- * the process has been stopped, only what the log has since then is left to be written. Nothing
- * here has to succeed: what is not saved early is saved when the process stands still.
+ * CRIU calls PAUSE_DEVICES before it stops a process. There each table is looked at through a view,
+ * which its VMM does not notice whatever it does: its own log, its closing of a table and making it
+ * again are as they would be. The view's dirty log is started and the table is written into its
+ * image, then what has changed meanwhile, until that is little. When the process has been stopped,
+ * only what the log has since then is left to be written. Nothing here has to succeed: what is not
+ * saved early is saved when the process stands still.
  *
- * A log that nobody reads must not stay on. Stopping it takes longer than the rest of what is done
- * with the process stopped, so that is left until CRIU exits. Should CRIU be killed, a watcher
- * stops the logs.
+ * A log ends with its view, at the latest when CRIU does. Ending it takes longer than the rest of
+ * what is done with the process stopped, so that is left until CRIU exits.
  */
 #include <ctype.h>
 #include <dirent.h>
@@ -20,9 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/pidfd.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <criu/criu-plugin.h>
@@ -35,71 +34,83 @@
 #define ENTRIES_FEW (16ULL << KVM_SPAPR_TCE_DIRTY_SHIFT)
 #define ROUNDS_MAX  8
 
-/* Holes are read as zeros here (tce_keep_position()): too slow for a wide table with few pages. */
-#define ENTRIES_WIDE (1ULL << 28)
-
 struct early_table {
 	uint64_t vm, inode;
 	struct tce_geometry geometry;
-	int fd, image_fd;
+	int view, image_fd;
 	char name[64];
 	struct tce_table *table;
 	struct tce_sender *sender; /* while it is there, the log is on */
 	bool finished;		   /* the image is whole */
-	volatile bool *logged;	   /* what the watcher knows of that */
 };
 
 struct early_process {
 	struct early_table *tables;
 	size_t count;
-	volatile bool *logged; /* one for each table, shared with the watcher */
-	struct watcher watcher;
 	struct early_process *next;
 };
 
+static const char vm_link[] = "anon_inode:kvm-vm";
+
 static struct early_process *processes;
 static pid_t owner; /* children of CRIU's inherit all this */
+
+static struct early_table *find_early(uint64_t inode)
+{
+	struct early_process *process;
+	size_t i;
+
+	for (process = processes; process; process = process->next)
+		for (i = 0; i < process->count; i++)
+			if (process->tables[i].inode == inode && process->tables[i].sender)
+				return &process->tables[i];
+	return NULL;
+}
 
 static void drop_table(struct early_table *early)
 {
 	tce_destroy_sender(early->sender);
 	early->sender = NULL;
-	if (early->logged)
-		*early->logged = false;
 	tce_close_table(early->table);
 	early->table = NULL;
 	if (early->image_fd >= 0)
 		close(early->image_fd);
 	early->image_fd = -1;
-	if (early->fd >= 0)
-		close(early->fd);
-	early->fd = -1;
+	if (early->view >= 0)
+		close(early->view);
+	early->view = -1;
 }
 
-/* Is it one that can be saved, and is nobody else reading its log? */
-static int examine_table(struct early_table *early, int fd)
+static void free_early(struct early_process *process)
+{
+	size_t i;
+
+	for (i = 0; i < process->count; i++)
+		drop_table(&process->tables[i]);
+	free(process->tables);
+	free(process);
+}
+
+/* Is it one that can be saved? */
+static int examine_table(struct early_table *early, int view)
 {
 	struct tce_error err = TCE_ERROR_INIT;
 	struct tce_table_stats stats;
 	struct fdinfo info;
 	int ret;
 
-	*early = (struct early_table){ .fd = fd, .image_fd = -1 };
-	if (read_fdinfo(&info, SELF, fd))
+	*early = (struct early_table){ .view = view, .image_fd = -1 };
+	if (read_fdinfo(&info, SELF, view))
 		return -1;
-	ret = fdinfo_u64(&info, "kvm-vm", &early->vm) || fdinfo_u64(&info, "ino", &early->inode);
+	ret = fdinfo_u64(&info, "kvm-vm", &early->vm) ||
+	      fdinfo_u64(&info, "tce-ino", &early->inode);
 	free_fdinfo(&info);
-	if (ret || tce_open_table(&early->table, fd, &err))
+	if (ret || tce_open_table(&early->table, view, &err))
 		return -1;
 	early->geometry = *tce_table_geometry(early->table);
 	if ((early->geometry.known & TCE_KNOWN_ALL) != TCE_KNOWN_ALL ||
-	    tce_read_stats(early->table, &stats, &err) || stats.dirty_log || stats.hw_tables)
+	    tce_read_stats(early->table, &stats, &err) || stats.hw_tables)
 		return -1;
-	if (early->geometry.entries > ENTRIES_WIDE &&
-	    stats.allocated_pages * getpagesize() < early->geometry.entries)
-		return -1;
-	/* the VMM may be using it */
-	tce_keep_position(early->table);
 	table_image_name(early->name, sizeof(early->name), early->vm, early->geometry.liobn);
 	return 0;
 }
@@ -111,31 +122,52 @@ static bool is_known(const struct early_process *process, uint64_t inode)
 	for (i = 0; i < process->count; i++)
 		if (process->tables[i].inode == inode)
 			return true;
-	return early_log(inode);
+	return find_early(inode);
 }
 
-static void add_table(struct early_process *process, int pidfd, int number)
+static void add_table(struct early_process *process, int view)
 {
 	struct early_table early, *tables;
-	int fd = syscall(SYS_pidfd_getfd, pidfd, number, 0);
 
-	/* closed since the folder was read */
-	if (fd < 0)
-		return;
 	tables = reallocarray(process->tables, process->count + 1, sizeof(*tables));
 	if (tables)
 		process->tables = tables;
-	if (examine_table(&early, fd) || !tables || is_known(process, early.inode)) {
+	if (examine_table(&early, view) || !tables || is_known(process, early.inode)) {
 		drop_table(&early);
 		return;
 	}
 	tables[process->count++] = early;
 }
 
+/* The tables of a VM, without holding any of them for a moment. */
+static void add_tables(struct early_process *process, int kvm, int vm)
+{
+	const char *line = NULL;
+	struct fdinfo info;
+	int view;
+
+	if (read_fdinfo(&info, SELF, vm))
+		return;
+	while ((line = next_fdinfo(&info, "kvm-tce-table", line))) {
+		struct kvm_spapr_tce_view args = {
+			.liobn = strtoull(line, NULL, 0),
+			.vm_fd = vm,
+		};
+
+		view = ioctl(kvm, KVM_SPAPR_TCE_OPEN_VIEW, &args);
+		if (view >= 0)
+			add_table(process, view);
+		else if (errno != ENOENT)
+			pr_info("table %#" PRIx64 ": KVM gives no view of it (%m), so it is saved "
+				"when its VM stands still\n",
+				(uint64_t)args.liobn);
+	}
+	free_fdinfo(&info);
+}
+
 static void find_tables(struct early_process *process, pid_t pid)
 {
-	static const char prefix[] = "anon_inode:kvm-tce:";
-	int pidfd = pidfd_open(pid, 0);
+	int pidfd = pidfd_open(pid, 0), kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC), vm;
 	char path[300], link[64];
 	struct dirent *entry;
 	ssize_t len;
@@ -143,56 +175,25 @@ static void find_tables(struct early_process *process, pid_t pid)
 
 	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
 	dir = opendir(path);
-	while (pidfd >= 0 && dir && (entry = readdir(dir))) {
+	while (pidfd >= 0 && kvm >= 0 && dir && (entry = readdir(dir))) {
+		if (!isdigit((unsigned char)entry->d_name[0]))
+			continue;
 		snprintf(path, sizeof(path), "/proc/%d/fd/%s", pid, entry->d_name);
-		len = readlink(path, link, sizeof(link));
-		if (len > (ssize_t)strlen(prefix) && !strncmp(link, prefix, strlen(prefix)) &&
-		    isdigit((unsigned char)entry->d_name[0]))
-			add_table(process, pidfd, atoi(entry->d_name));
+		len = readlink(path, link, sizeof(link) - 1);
+		if (len != (ssize_t)strlen(vm_link) || memcmp(link, vm_link, len))
+			continue;
+		vm = pidfd_getfd(pidfd, atoi(entry->d_name), 0);
+		if (vm >= 0) {
+			add_tables(process, kvm, vm);
+			close(vm);
+		}
 	}
 	if (dir)
 		closedir(dir);
 	if (pidfd >= 0)
 		close(pidfd);
-}
-
-/* In the watcher: CRIU is gone. */
-static void stop_logs(void *arg)
-{
-	const struct early_process *process = arg;
-	size_t i;
-
-	for (i = 0; i < process->count; i++)
-		if (process->logged[i])
-			ioctl(process->tables[i].fd, KVM_SPAPR_TCE_STOP_DIRTY_LOG);
-}
-
-static int watch_logs(struct early_process *process)
-{
-	int *fds = calloc(process->count, sizeof(*fds)), ret = -1;
-	size_t i;
-
-	process->logged = share_memory(process->count * sizeof(*process->logged));
-	for (i = 0; fds && i < process->count; i++)
-		fds[i] = process->tables[i].fd;
-	if (fds && process->logged)
-		ret = start_watcher(&process->watcher, stop_logs, process, fds, process->count);
-	free(fds);
-	return ret;
-}
-
-static void free_early(struct early_process *process)
-{
-	size_t i;
-
-	for (i = 0; i < process->count; i++)
-		drop_table(&process->tables[i]);
-	stop_watcher(&process->watcher);
-	if (process->logged)
-		munmap((void *)(uintptr_t)process->logged,
-		       process->count * sizeof(*process->logged));
-	free(process->tables);
-	free(process);
+	if (kvm >= 0)
+		close(kvm);
 }
 
 static int begin_table(struct early_process *process, size_t number)
@@ -201,6 +202,8 @@ static int begin_table(struct early_process *process, size_t number)
 	struct tce_error err = TCE_ERROR_INIT;
 	struct tce_sink sink;
 
+	/* A table that was seen through another process may have been closed and made again. */
+	forget_early(early->name);
 	early->image_fd = openat(criu_get_image_dir(), early->name,
 				 O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (early->image_fd < 0)
@@ -208,8 +211,6 @@ static int begin_table(struct early_process *process, size_t number)
 	sink = tce_fd_sink(early->image_fd);
 	if (tce_create_sender(&early->sender, early->table, &sink, &err))
 		return -1;
-	early->logged = &process->logged[number];
-	*early->logged = true;
 	return tce_send_round(early->sender, false, NULL, &err);
 }
 
@@ -247,10 +248,9 @@ void save_early(pid_t pid)
 
 	if (!process)
 		goto out;
-	process->watcher.pidfd = -1;
 	owner = getpid();
 	find_tables(process, pid);
-	if (!process->count || watch_logs(process)) {
+	if (!process->count) {
 		free_early(process);
 		goto out;
 	}
@@ -268,23 +268,6 @@ void save_early(pid_t pid)
 		pid, rounds + 1, now_us() - began, changed);
 out:
 	alarm(timeout);
-}
-
-static struct early_table *find_early(uint64_t inode)
-{
-	struct early_process *process;
-	size_t i;
-
-	for (process = processes; process; process = process->next)
-		for (i = 0; i < process->count; i++)
-			if (process->tables[i].inode == inode && process->tables[i].sender)
-				return &process->tables[i];
-	return NULL;
-}
-
-bool early_log(uint64_t inode)
-{
-	return find_early(inode);
 }
 
 int finish_early(uint64_t vm, uint64_t inode, struct tce_geometry *geometry)
@@ -344,7 +327,7 @@ void end_early(void)
 	}
 }
 
-/* CRIU has let the processes go and exits: it can't unload the plugin (-z nodelete) before that. */
+/* CRIU has let the processes go and exits: it can't unload the plugin (-z nodelete) before. */
 __attribute__((destructor)) static void end_at_exit(void)
 {
 	if (owner == getpid())

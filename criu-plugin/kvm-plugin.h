@@ -263,8 +263,6 @@ int release_process(struct guard *guard);
 
 /* Begin with those of a process that is not stopped yet. What can't be done is not done. */
 void save_early(pid_t pid);
-/* Is the dirty log of the table with this inode on because of that? */
-bool early_log(uint64_t inode);
 /*
  * The process has been stopped: write what changed. 1 with the table's geometry if
  * its image is whole, 0 if it was not saved early.

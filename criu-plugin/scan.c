@@ -145,12 +145,11 @@ static int check_vcpu(const struct kvm_process *process, int fd, const struct fd
 static int check_table(const struct kvm_process *process, int fd, const struct fdinfo *info)
 {
 	const char *text = next_fdinfo(info, "tce-dirty-log", NULL);
-	uint64_t value, inode;
+	uint64_t value;
 
 	if (fdinfo_u64(info, "tce-hw-tables", &value) || value)
 		return refuse(process, fd, "the TCE table", "a hardware table (VFIO) is attached");
-	if (text && strncmp(text, "off", 3) &&
-	    (fdinfo_u64(info, "ino", &inode) || !early_log(inode)))
+	if (text && strncmp(text, "off", 3))
 		return refuse(process, fd, "the TCE table", "its dirty log is on");
 	return 0;
 }
