@@ -8,6 +8,7 @@
 
 #include "cli.h"
 #include "dump/dump.h"
+#include "geometry.h"
 #include "vmm.h"
 
 /* A day: longest time from one look to the next. */
@@ -36,9 +37,7 @@ struct options {
 	struct cli_number fd;
 	struct cli_number liobn;
 	struct cli_number vm;
-	struct cli_number page_shift;
-	struct cli_number bus_offset;
-	struct cli_number entries;
+	struct stated_geometry stated;
 	struct live_choice live;
 	struct choice choice;
 };
@@ -58,12 +57,7 @@ static const struct cli_option option_table[] = {
 	  .help = "only tables of this virtual machine, where there are several",
 	  .place = PLACE(vm), .max = UINT64_MAX },
 	{ CLI_GROUP, .name = "What the kernel does not tell, said by hand" },
-	{ CLI_NUMBER, 0, "page-shift", "N", .help = "log2 of the I/O page size",
-	  .place = PLACE(page_shift), .max = 63 },
-	{ CLI_NUMBER, 0, "bus-offset", "ADDR", .help = "bus address of the first entry",
-	  .place = PLACE(bus_offset), .max = UINT64_MAX },
-	{ CLI_NUMBER, 0, "entries", "N", .help = "number of entries", .place = PLACE(entries),
-	  .max = UINT64_MAX },
+	GEOMETRY_OPTIONS(struct options),
 	{ CLI_GROUP, .name = "What to do (shows header, runs and totals without one of these)" },
 	{ CLI_CHOICE, 0, "map", .help = "show occupancy as a picture", .place = PLACE(mode),
 	  .value = MODE_MAP },
@@ -86,8 +80,7 @@ static const struct cli_option option_table[] = {
 	  .value = MODE_WATCH, .text_place = PLACE(seconds_text) },
 	{ CLI_GROUP, .name = "How" },
 	{ CLI_FLAG, 0, "json", .help = "as JSON", .place = PLACE(choice.json) },
-	{ CLI_FLAG, 0, "all", .help = "no limit on the lines of a table",
-	  .place = PLACE(choice.all) },
+	{ CLI_FLAG, 0, "all", .help = "show every line of a table", .place = PLACE(choice.all) },
 };
 
 static const struct cli cli = {
@@ -135,17 +128,9 @@ static void take_geometry(struct options *options)
 {
 	struct tce_geometry *geometry = &options->live.geometry;
 
-	if (options->page_shift.given)
-		geometry->known |= TCE_KNOWN_PAGE_SHIFT;
-	if (options->bus_offset.given)
-		geometry->known |= TCE_KNOWN_BUS_OFFSET;
-	if (options->entries.given)
-		geometry->known |= TCE_KNOWN_ENTRIES;
+	take_stated(&options->stated, geometry);
 	if (options->liobn.given)
 		geometry->known |= TCE_KNOWN_LIOBN;
-	geometry->page_shift = (uint32_t)options->page_shift.value;
-	geometry->bus_offset = options->bus_offset.value;
-	geometry->entries = options->entries.value;
 	geometry->liobn = options->liobn.value;
 	geometry->has_vm = options->vm.given;
 	geometry->vm = options->vm.value;
@@ -208,8 +193,8 @@ static int parse_options(struct options *options, int argc, char **argv)
 	live = options->pid.given || options->fd.given;
 	if (live ? operands[0] != NULL : !operands[0] || operands[1])
 		return misuse("one source is needed: --pid, --fd, or a file");
-	if (!live &&
-	    (options->page_shift.given || options->bus_offset.given || options->entries.given))
+	if (!live && (options->stated.page_shift.given || options->stated.bus_offset.given ||
+		      options->stated.entries.given))
 		return misuse("--page-shift, --bus-offset and --entries are for live tables");
 	options->choice.liobn_given = options->liobn.given;
 	options->choice.liobn = options->liobn.value;

@@ -63,12 +63,7 @@ static const struct cli_option option_table[] = {
 	  .place = PLACE(dry_run) },
 	{ CLI_FLAG, 0, "json", .help = "say as JSON what was restored", .place = PLACE(json) },
 	{ CLI_GROUP, .name = "What the image does not know, said by hand" },
-	{ CLI_NUMBER, 0, "page-shift", "N", .help = "log2 of the I/O page size",
-	  .place = PLACE(page_shift), .max = 63 },
-	{ CLI_NUMBER, 0, "bus-offset", "ADDR", .help = "bus address of the first entry",
-	  .place = PLACE(bus_offset), .max = UINT64_MAX },
-	{ CLI_NUMBER, 0, "entries", "N", .help = "number of entries", .place = PLACE(entries),
-	  .max = UINT64_MAX },
+	GEOMETRY_OPTIONS(struct options),
 };
 
 static const struct cli cli = {
@@ -88,7 +83,6 @@ static const struct cli cli = {
 /* Return: CLI_GO, or an exit code. */
 static int parse_options(struct options *options, int argc, char **argv)
 {
-	struct tce_geometry *by_hand = &options->by_hand;
 	char **operands;
 	int ret;
 
@@ -96,19 +90,11 @@ static int parse_options(struct options *options, int argc, char **argv)
 	if (ret != CLI_GO)
 		return ret;
 	if (!options->pid.given && !options->fd.given)
-		return misuse("where to? --pid or --fd is needed");
+		return misuse("--pid or --fd is needed");
 	if (!operands[0] || operands[1])
 		return misuse("one image is needed");
 	options->image = operands[0];
-	if (options->page_shift.given)
-		by_hand->known |= TCE_KNOWN_PAGE_SHIFT;
-	if (options->bus_offset.given)
-		by_hand->known |= TCE_KNOWN_BUS_OFFSET;
-	if (options->entries.given)
-		by_hand->known |= TCE_KNOWN_ENTRIES;
-	by_hand->page_shift = (uint32_t)options->page_shift.value;
-	by_hand->bus_offset = options->bus_offset.value;
-	by_hand->entries = options->entries.value;
+	take_stated(&options->stated, &options->by_hand);
 	if (!options->pid.given)
 		return check_fd_number((int)options->fd.value);
 	return CLI_GO;

@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include "cli.h"
+#include "geometry.h"
 #include "input.h"
 
 #define MAPPINGS_MAX 256
@@ -31,9 +32,7 @@ struct mapping {
  * @fd: the table's number in the VMM or, without @pid, in this process.
  * @liobn: the one table of the image to restore.
  * @vm: only tables of this virtual machine.
- * @page_shift: what is said by hand, until @by_hand has it.
- * @bus_offset: as well.
- * @entries: as well.
+ * @stated: what the command line says of the table.
  * @by_hand: parts of the geometry that the image does not know.
  * @dry_run: write nothing.
  * @json: print JSON.
@@ -46,9 +45,7 @@ struct options {
 	struct cli_number fd;
 	struct cli_number liobn;
 	struct cli_number vm;
-	struct cli_number page_shift;
-	struct cli_number bus_offset;
-	struct cli_number entries;
+	struct stated_geometry stated;
 	struct tce_geometry by_hand;
 	bool dry_run;
 	bool json;
