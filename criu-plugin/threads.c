@@ -130,7 +130,7 @@ static void set_affinity(pid_t tid, const KvmCriu__Thread *saved)
 		CPU_ZERO_S(size, cpus);
 		memcpy(cpus, saved->affinity.data, saved->affinity.len);
 		if (sched_setaffinity(tid, size, cpus))
-			pr_warn("Thread %u may run on any CPU: this host has not those that it was "
+			pr_warn("Thread %u may run on any CPU: this host lacks those that it was "
 				"bound to (%m)\n",
 				saved->tid);
 	}

@@ -68,7 +68,7 @@ static int scan_mapped(struct stream_input *in, uint64_t length)
 		return ret;
 	if (version != MAPPED_VERSION || pages < bitmap ||
 	    pages - bitmap > MAPPED_GAP_MAX(length) || length > INT64_MAX / 2)
-		return tce_stream_give_up(in, "RAM is in places of the file that make no sense");
+		return tce_stream_give_up(in, "RAM is at impossible places of the file");
 	return tce_stream_skip(in, pages - bitmap + length, what);
 }
 
@@ -286,7 +286,7 @@ static int scan_footer(struct scanner *scan, uint32_t id)
 		return ret;
 	mark = in->buf + in->pos;
 	if (mark[0] != QEMU_FOOTER || load_be32(mark + 1) != id)
-		return tce_stream_give_up(in, "its footer is not there");
+		return tce_stream_give_up(in, "its footer is missing");
 	in->pos += FOOTER_SIZE;
 	return 0;
 }

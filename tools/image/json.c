@@ -63,7 +63,7 @@ static bool unexpected(struct json *json, int c, const char *wanted)
 {
 	if (c == EOF)
 		return fail_json(json, "the text ends where %s should be", wanted);
-	return fail_json(json, "'%c' is there where %s should be", c, wanted);
+	return fail_json(json, "'%c' is where %s should be", c, wanted);
 }
 
 bool begin_json_list(struct json *json, char bracket)

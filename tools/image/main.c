@@ -41,7 +41,7 @@ static int run(char **operands, const char *output, struct tce_error *err)
 	operands++;
 	if (!strcmp(what, "merge")) {
 		if (!operands[0])
-			return misuse("merge: what? One or more sources are needed") > 0;
+			return misuse("merge: one or more sources are needed") > 0;
 		return merge_images(operands, output, err);
 	}
 	if (strcmp(what, "from-json") && strcmp(what, "split"))

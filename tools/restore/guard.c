@@ -24,7 +24,7 @@ int tell_guard(const struct restore *restore, size_t number, struct tce_error *e
 
 	/* Without a guard nobody would undo a kill. */
 	if (ret < 0)
-		return tce_set_error(err, TCE_ERR_IO, -ret, "no word to the second process");
+		return tce_set_error(err, TCE_ERR_IO, -ret, "cannot reach the guard process");
 	return TCE_OK;
 }
 
@@ -55,10 +55,10 @@ int start_guard(struct restore *restore, struct tce_error *err)
 	int sockets[2];
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) < 0)
-		return tce_set_error(err, TCE_ERR_IO, errno, "no socket to a second process");
+		return tce_set_error(err, TCE_ERR_IO, errno, "cannot make a socket to the guard process");
 	restore->guard = fork();
 	if (restore->guard < 0) {
-		tce_set_error(err, TCE_ERR_IO, errno, "no second process to undo in");
+		tce_set_error(err, TCE_ERR_IO, errno, "cannot start the guard process");
 		close(sockets[0]);
 		close(sockets[1]);
 		return err->code;

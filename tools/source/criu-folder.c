@@ -147,7 +147,7 @@ static int check_listed(const struct folder *folder, const KvmCriu__Image *image
 		return bad_file(folder, image->name, TCE_ERR_IO, "the folder is not complete");
 	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != image->size)
 		return bad_file(folder, image->name, TCE_ERR_TORN,
-				"it has not the size that it was saved with");
+				"its size is not the one that it was saved with");
 	/* tables are read by who asked */
 	return strncmp(image->name, "kvm-tce-", 8) ? check_image(folder, image->name, NULL, NULL) :
 						     TCE_OK;
