@@ -246,7 +246,7 @@ void stop_watcher(struct watcher *watcher);
 /* Zeros that the caller and its watchers share, or NULL. */
 void *share_memory(size_t size);
 
-/* ---- guard.c: a stopped process that must go on, whatever becomes of CRIU ---- */
+/* ---- guard.c and its parts: a stopped process that must go on, whatever becomes of CRIU ---- */
 
 struct guard;
 

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A process is put back as it was: what is in it now and was not there goes, and KVM's mappings come
+ * back. By system calls that its leader makes.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <unistd.h>
+
+#include "guard-private.h"
+
+struct kernel_sigaction {
+	uint64_t handler, flags, restorer, mask;
+};
+
+/* ---- system calls in the leader, which is settled ---- */
+
+static int call(const struct guard *guard, long *result, long nr, uint64_t a0, uint64_t a1,
+		uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+{
+	const uint64_t args[7] = { nr, a0, a1, a2, a3, a4, a5 };
+
+	if (inject_syscall(&guard->threads[0], guard->sc, args, result)) {
+		pr_perror("Can't make process %d do a system call", guard->process->pid);
+		return -1;
+	}
+	if (*result >= 0)
+		return 0;
+	errno = -*result;
+	pr_perror("Process %d: system call %ld", guard->process->pid, nr);
+	return -1;
+}
+
+int set_handler(const struct guard *guard, uint64_t handler)
+{
+	struct kernel_sigaction action = { .handler = handler };
+	uint64_t size = getpagesize();
+	long page, result;
+	int ret;
+
+	if (call(guard, &page, __NR_mmap, 0, size, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0))
+		return -1;
+	ret = copy_memory(guard->process->pid, true, page, &action, sizeof(action)) ||
+	      call(guard, &result, __NR_rt_sigaction, SIGTRAP, page, 0, sizeof(action.mask), 0, 0);
+	return call(guard, &result, __NR_munmap, page, size, 0, 0, 0, 0) || ret ? -1 : 0;
+}
+
+static bool is_noted(const struct guard *guard, int fd)
+{
+	size_t i;
+
+	for (i = 0; i < guard->nr_fds; i++)
+		if (guard->fds[i] == fd)
+			return true;
+	return false;
+}
+
+static int close_new(void *arg, int fd)
+{
+	const struct guard *guard = arg;
+	long result;
+
+	return is_noted(guard, fd) ? 0 : call(guard, &result, __NR_close, fd, 0, 0, 0, 0, 0);
+}
+
+/* The first part of @range that was not there: CRIU's, or the plugin's. It may be empty. */
+static struct range new_part(const struct guard *guard, struct range range)
+{
+	size_t i;
+
+	/* in ascending order */
+	for (i = 0; i < guard->nr_ranges; i++) {
+		const struct range *was = &guard->ranges[i];
+
+		if (range.start >= was->start && range.start < was->end)
+			range.start = was->end;
+		else if (range.start < was->start && range.end > was->start)
+			range.end = was->start;
+	}
+	return range;
+}
+
+static int note_new_range(void *arg, const struct range *range, const char *name)
+{
+	struct range *found = ((void **)arg)[1], part;
+
+	/* That may have grown by a signal's frame. */
+	if (found->end || !strcmp(name, "[stack]"))
+		return 0;
+	part = new_part(((void **)arg)[0], *range);
+	if (part.start < part.end)
+		*found = part;
+	return 0;
+}
+
+static int unmap_new(struct guard *guard)
+{
+	struct range found;
+	void *arg[] = { guard, &found };
+	long result;
+
+	for (;;) {
+		found = (struct range){};
+		if (for_each_range(guard->process->pid, note_new_range, arg))
+			return -1;
+		if (!found.end)
+			return 0;
+		if (call(guard, &result, __NR_munmap, found.start, found.end - found.start, 0, 0, 0,
+			 0))
+			return -1;
+	}
+}
+
+static int map_kvm(const struct guard *guard)
+{
+	const struct kvm_process *process = guard->process;
+	long result;
+	size_t i;
+
+	for (i = 0; i < process->nr_maps; i++) {
+		const struct kvm_map *map = &process->maps[i];
+
+		if (call(guard, &result, __NR_mmap, map->start, map->end - map->start, map->prot,
+			 map->flags | MAP_FIXED, map->fd->fd, map->offset) ||
+		    (map->dontfork && call(guard, &result, __NR_madvise, map->start,
+					   map->end - map->start, MADV_DONTFORK, 0, 0, 0)))
+			return -1;
+	}
+	return 0;
+}
+
+/* What is in @range with another protection than it had: CRIU makes all of it readable. */
+static int note_changed_range(void *arg, const struct range *range, const char *name)
+{
+	const struct guard *guard = ((void **)arg)[0];
+	struct range *found = ((void **)arg)[1];
+	size_t i;
+
+	for (i = 0; i < guard->nr_ranges && !found->end; i++) {
+		const struct range *was = &guard->ranges[i];
+
+		if (was->prot == range->prot || was->start >= range->end ||
+		    was->end <= range->start)
+			continue;
+		*found = *was;
+		if (found->start < range->start)
+			found->start = range->start;
+		if (found->end > range->end)
+			found->end = range->end;
+	}
+	return 0;
+}
+
+static int protect(struct guard *guard)
+{
+	struct range found = {}, last;
+	void *arg[] = { guard, &found };
+	long result;
+
+	for (;;) {
+		last = found;
+		found = (struct range){};
+		if (for_each_range(guard->process->pid, note_changed_range, arg))
+			return -1;
+		if (!found.end)
+			return 0;
+		if (found.start == last.start)
+			return -1;
+		if (call(guard, &result, __NR_mprotect, found.start, found.end - found.start,
+			 found.prot, 0, 0, 0))
+			return -1;
+	}
+}
+
+/* ---- putting it back ---- */
+
+static int put_code_back(const struct guard *guard)
+{
+	pid_t pid = guard->process->pid;
+	uint8_t now[CODE_LEN];
+	uint64_t word;
+	size_t i;
+
+	if (copy_memory(pid, false, guard->code.at, now, sizeof(now)))
+		return -1;
+	for (i = 0; i < CODE_LEN; i += sizeof(word)) {
+		memcpy(&word, guard->code.bytes + i, sizeof(word));
+		if (memcmp(now + i, &word, sizeof(word)) &&
+		    ptrace(PTRACE_POKEDATA, pid, (void *)(guard->code.at + i), (void *)word))
+			return -1;
+	}
+	return 0;
+}
+
+int put_back(struct guard *guard)
+{
+	pid_t pid = guard->process->pid;
+	size_t i;
+
+	for (i = 0; i < guard->nr_threads; i++)
+		if (drop_signal(guard->threads[i].tid, SIGTRAP))
+			return -1;
+	if (put_code_back(guard) || for_each_number(pid, "fd", close_new, guard) ||
+	    unmap_new(guard) || map_kvm(guard) || protect(guard))
+		return -1;
+	if (guard->shared->has_handler && set_handler(guard, guard->handler))
+		return -1;
+	if (settle_thread(pid))
+		return -1;
+	for (i = 0; i < guard->nr_threads; i++)
+		if (put_thread_back(&guard->threads[i]))
+			return -1;
+	return 0;
+}

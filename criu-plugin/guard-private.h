@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the parts of the guard share: guard-look.c, guard-stop.c, guard-back.c and guard.c.
+ */
+#ifndef GUARD_PRIVATE_H
+#define GUARD_PRIVATE_H
+
+#include "thread.h"
+
+#define CODE_LEN 64 /* what compel writes to, at the beginning of a mapping, and more */
+
+/* No code is there, and none of it would run. */
+#define NO_HANDLER 0x10
+
+enum stage {
+	STAGE_STOPPING, /* the process may be stopped, and else is as it was */
+	STAGE_TOUCHED,	/* it is stopped, and anything may have been done in it */
+	STAGE_OVER,	/* nothing is left to be done */
+};
+
+/* What the watcher has to know, and changes after it was started. */
+struct guard_shared {
+	volatile enum stage stage;
+	volatile bool has_handler;
+};
+
+struct range {
+	uint64_t start, end;
+	int prot;
+};
+
+struct code {
+	uint64_t at;
+	uint8_t bytes[CODE_LEN];
+};
+
+struct guard {
+	const struct kvm_process *process;
+	struct thread *threads; /* the first is the leader */
+	size_t nr_threads;
+	int *fds;
+	size_t nr_fds;
+	struct range *ranges;
+	size_t nr_ranges;
+	struct code code; /* of the first executable mapping */
+	uint64_t sc;	  /* the address of an sc instruction */
+	uint64_t handler; /* of SIGTRAP */
+	bool was_stopped; /* by somebody else */
+	int pidfd;
+	struct guard_shared *shared;
+	struct watcher watcher;
+};
+
+/* ---- guard-look.c: what there is ---- */
+
+/* Note all of a process that must be as it was. */
+int look_at_process(struct guard *guard);
+/* Call @each with every number in a folder of /proc/PID. */
+int for_each_number(pid_t pid, const char *folder, int (*each)(void *arg, int number), void *arg);
+/* Call @each with every mapping and its name. */
+int for_each_range(pid_t pid, int (*each)(void *arg, const struct range *range, const char *name),
+		   void *arg);
+
+/* ---- guard-stop.c: the stop behind CRIU's ---- */
+
+/*
+ * The leader takes the signal, the others take part when they get to it: none returns to its own
+ * code.
+ */
+int stop_group(struct guard *guard);
+/* The end of that. All threads are settled, and the process does not get to see the signal. */
+int continue_group(const struct guard *guard);
+bool is_stopped(pid_t tid);
+
+/* ---- guard-back.c: putting back what there was ---- */
+
+/* Of SIGTRAP, by a system call in the leader, which is settled. */
+int set_handler(const struct guard *guard, uint64_t handler);
+/* All threads are settled. */
+int put_back(struct guard *guard);
+
+#endif /* GUARD_PRIVATE_H */
