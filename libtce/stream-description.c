@@ -4,16 +4,36 @@
  * has, in order, and how long each one is. It comes from outside, so: no recursion deeper than a
  * limit, no number believed before it is looked at, nothing allocated.
  */
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "hash.h"
 #include "stream-private.h"
 
 /* QEMU nests an array and an object for each level of structs; a handful of levels exist. */
 #define DEPTH_MAX 64
 
+/* Of a table that is sent as runs, this field is they. */
+#define RUNS_FIELD "runs"
+
+/**
+ * struct json - the description, being read
+ * @begin: of it.
+ * @p: what is read next.
+ * @end: of it.
+ * @depth: open arrays and objects.
+ * @problem: what is wrong with it.
+ * @runs: in the device that is read, the size of the field RUNS_FIELD; NULL if there is none.
+ * @runs_len: length of that number.
+ * @runs_size: its value.
+ */
 struct json {
 	const char *begin, *p, *end;
 	unsigned int depth;
 	const char *problem;
+	const char *runs;
+	size_t runs_len;
+	uint64_t runs_size;
 };
 
 uint64_t tce_stream_hash_name(const char *name, size_t len)
@@ -161,8 +181,8 @@ static int skip_value(struct json *json)
 static int take_field(struct json *json, uint64_t *total)
 {
 	uint64_t size = 0, times = 1;
-	const char *key;
-	size_t len;
+	const char *key, *name = "", *size_at = NULL;
+	size_t len, name_len = 0, size_len = 0;
 	bool first;
 	int ret;
 
@@ -171,17 +191,28 @@ static int take_field(struct json *json, uint64_t *total)
 	while ((ret = next_member(json, '}', &first)) > 0) {
 		if (take_key(json, &key, &len))
 			return -1;
-		if (is_key(key, len, "size"))
+		if (is_key(key, len, "size")) {
+			peek(json);
+			size_at = json->p;
 			ret = take_number(json, &size);
-		else if (is_key(key, len, "array_len"))
+			size_len = (size_t)(json->p - size_at);
+		} else if (is_key(key, len, "name") && peek(json) == '"') {
+			ret = take_string(json, &name, &name_len);
+		} else if (is_key(key, len, "array_len")) {
 			ret = take_number(json, &times);
-		else
+		} else {
 			ret = skip_value(json);
+		}
 		if (ret)
 			return -1;
 	}
 	if (ret)
 		return ret;
+	if (size_at && is_key(name, name_len, RUNS_FIELD)) {
+		json->runs = size_at;
+		json->runs_len = size_len;
+		json->runs_size = size;
+	}
 	if (__builtin_mul_overflow(size, times, &size) ||
 	    __builtin_add_overflow(*total, size, total))
 		return bad(json, "a size is too large");
@@ -242,6 +273,7 @@ static int take_device(struct json *json, struct stream_section *section)
 	int ret;
 
 	section->length = 0;
+	json->runs = NULL;
 	if (open_value(json, '{', &first))
 		return -1;
 	while ((ret = next_member(json, '}', &first)) > 0) {
@@ -258,6 +290,9 @@ static int take_device(struct json *json, struct stream_section *section)
 	}
 	section->name_hash = tce_stream_hash_name(name, name_len);
 	section->instance = (uint32_t)instance;
+	section->runs_len = json->runs ? json->runs_len : 0;
+	section->runs_at = json->runs ? (size_t)(json->runs - json->begin) : 0;
+	section->runs_size = json->runs_size;
 	return ret;
 }
 
@@ -272,11 +307,13 @@ static bool section_agrees(const struct stream_section *told, size_t n,
 	 * Lengths are compared for tables only: before 10.0 QEMU tells wrong ones for arrays of
 	 * pointers of which some are NULL.
 	 */
-	return !sections[n].is_table || told->length == sections[n].length;
+	if (!sections[n].is_table)
+		return true;
+	return told->length == sections[n].length && (!sections[n].replaced || told->runs_len);
 }
 
 /* The array "devices". *@n counts them; *@differs becomes the first one that differs. */
-static int check_devices(struct json *json, const struct stream_section *sections, size_t count,
+static int check_devices(struct json *json, struct stream_section *sections, size_t count,
 			 size_t *n, size_t *differs, bool *agrees)
 {
 	struct stream_section told;
@@ -291,15 +328,18 @@ static int check_devices(struct json *json, const struct stream_section *section
 		if (*agrees && !section_agrees(&told, *n, sections, count)) {
 			*agrees = false;
 			*differs = *n < count ? *n : count;
+		} else if (*agrees) {
+			sections[*n].runs_at = told.runs_at;
+			sections[*n].runs_len = told.runs_len;
+			sections[*n].runs_size = told.runs_size;
 		}
 		(*n)++;
 	}
 	return ret;
 }
 
-int tce_stream_check_description(const char *text, size_t len,
-				 const struct stream_section *sections, size_t count,
-				 size_t *differs, size_t *at, const char **problem)
+int tce_stream_check_description(const char *text, size_t len, struct stream_section *sections,
+				 size_t count, size_t *differs, size_t *at, const char **problem)
 {
 	struct json json = { .begin = text, .p = text, .end = text + len };
 	bool first, agrees = true;
@@ -328,4 +368,28 @@ int tce_stream_check_description(const char *text, size_t len,
 		*differs = n;
 	}
 	return agrees ? TCE_STREAM_AGREES : TCE_STREAM_DISAGREES;
+}
+
+size_t tce_stream_correct_sizes(const char *json, size_t len, const struct stream_section *sections,
+				size_t count, char *to)
+{
+	char number[DESCRIPTION_DIGITS + 1], *out = to;
+	size_t done = 0, i;
+	int digits;
+
+	for (i = 0; i < count; i++) {
+		const struct stream_section *section = &sections[i];
+
+		if (!section->replaced)
+			continue;
+		memcpy(out, json + done, section->runs_at - done);
+		out += section->runs_at - done;
+		digits = snprintf(number, sizeof(number), "%" PRIu64,
+				  section->runs_size + section->grown);
+		memcpy(out, number, (size_t)digits);
+		out += digits;
+		done = section->runs_at + section->runs_len;
+	}
+	memcpy(out, json + done, len - done);
+	return (size_t)(out - to) + len - done;
 }

@@ -48,6 +48,7 @@
  * @word_bytes: bytes of it; 0 for a larger table.
  * @hash: of the chunks so far.
  * @images: written so far.
+ * @bytes: of the stream that they and the other chunks stand for.
  */
 struct packer {
 	struct tce_sink sink;
@@ -61,6 +62,7 @@ struct packer {
 	size_t word_bytes;
 	uint64_t hash;
 	uint64_t images;
+	uint64_t bytes;
 };
 
 uint64_t tce_stream_chain_hash(uint64_t before, const uint8_t head[8], const void *payload,
@@ -116,9 +118,8 @@ static int pack_flush(void *ctx, struct tce_error *err)
 	return put_bytes(packer, packer->pending + CHUNK_HEADER_SIZE, waiting, err);
 }
 
-static int pack_bytes(void *ctx, uint8_t *bytes, size_t len, struct tce_error *err)
+static int add_bytes(struct packer *packer, uint8_t *bytes, size_t len, struct tce_error *err)
 {
-	struct packer *packer = ctx;
 	int ret;
 
 	if (len > PENDING_MAX - packer->waiting) {
@@ -131,6 +132,14 @@ static int pack_bytes(void *ctx, uint8_t *bytes, size_t len, struct tce_error *e
 	memcpy(packer->pending + CHUNK_HEADER_SIZE + packer->waiting, bytes, len);
 	packer->waiting += len;
 	return 0;
+}
+
+static int pack_bytes(void *ctx, uint8_t *bytes, size_t len, struct tce_error *err)
+{
+	struct packer *packer = ctx;
+
+	packer->bytes += len;
+	return add_bytes(packer, bytes, len, err);
 }
 
 /* The chunk of image pieces has room for its header in front, so it is one write. */
@@ -200,6 +209,7 @@ static int pack_words(void *ctx, uint64_t index, uint64_t *words, size_t count,
 	size_t i;
 	int ret = 0;
 
+	packer->bytes += size;
 	if (packer->writer)
 		ret = tce_put_words(packer->writer, index, words, count, err);
 	packer->word_bytes = index ? 0 : size;
@@ -250,7 +260,7 @@ static int pack_end(void *ctx, struct tce_error *err)
 	}
 	packer->used = 0;
 	packer->stats->packed_table_bytes += packer->word_bytes;
-	return pack_bytes(packer, packer->words + CHUNK_HEADER_SIZE, packer->word_bytes, err);
+	return add_bytes(packer, packer->words + CHUNK_HEADER_SIZE, packer->word_bytes, err);
 }
 
 static int pack_cut(void *ctx, uint64_t missing, struct tce_error *err)
@@ -277,7 +287,7 @@ static int pack_finish(struct packer *packer, struct tce_error *err)
 	uint8_t chunk[CHUNK_HEADER_SIZE + CHUNK_END_SIZE];
 	int ret;
 
-	store_le64(chunk + CHUNK_HEADER_SIZE, packer->stats->bytes);
+	store_le64(chunk + CHUNK_HEADER_SIZE, packer->bytes);
 	store_le64(chunk + CHUNK_HEADER_SIZE + 8, packer->images);
 	make_header(packer, chunk, CHUNK_END, chunk + CHUNK_HEADER_SIZE, CHUNK_END_SIZE);
 	ret = put(packer, chunk, sizeof(chunk));

@@ -33,6 +33,18 @@ static inline uint64_t load_be64(const uint8_t *p)
 	return be64toh(v);
 }
 
+static inline void store_be32(uint8_t *p, uint32_t v)
+{
+	v = htobe32(v);
+	memcpy(p, &v, sizeof(v));
+}
+
+static inline void store_be64(uint8_t *p, uint64_t v)
+{
+	v = htobe64(v);
+	memcpy(p, &v, sizeof(v));
+}
+
 /* The bytes in front of what is given to struct stream_output's @bytes. */
 #define OUTPUT_HEADROOM 16
 
@@ -84,6 +96,11 @@ struct stream_section {
 	uint64_t length; /* of its contents, header and footer not counted */
 	uint32_t instance;
 	bool is_table;
+	bool replaced;	/* its runs go on as others */
+	uint64_t grown; /* which are so many bytes longer, modulo 2^64 */
+	/* what the description tells as the size of the runs, and where in it, if it does */
+	uint64_t runs_size;
+	size_t runs_at, runs_len;
 };
 
 /* The name's hash in struct stream_section. */
@@ -95,9 +112,16 @@ uint64_t tce_stream_hash_name(const char *name, size_t len);
  * maybe @count), or -1 when it is not JSON or no description; then *@at is how far into it, and
  * *@problem a static string.
  */
-int tce_stream_check_description(const char *json, size_t len,
-				 const struct stream_section *sections, size_t count,
-				 size_t *differs, size_t *at, const char **problem);
+int tce_stream_check_description(const char *json, size_t len, struct stream_section *sections,
+				 size_t count, size_t *differs, size_t *at, const char **problem);
+
+/*
+ * A description that agrees, to @to, with the sizes that the replaced sections have now: returns
+ * its length, which is at most @len and DESCRIPTION_DIGITS for each of these.
+ */
+#define DESCRIPTION_DIGITS 20
+size_t tce_stream_correct_sizes(const char *json, size_t len, const struct stream_section *sections,
+				size_t count, char *to);
 
 /* The packed format; stream-pack.c describes it. Everything is little-endian. */
 #define PACKED_MAGIC	   0x53435489U /* bytes 89 "TCS" */

@@ -224,7 +224,7 @@ static int scan_full(struct scanner *scan, uint32_t id, const char *name, uint32
 	tce_stream_watch(in);
 	section->is_table = !strcmp(name, "spapr_iommu") && (scan->footers || !scan->footers_known);
 	if (section->is_table)
-		ret = tce_stream_scan_table(scan, &table, section->instance, version);
+		ret = tce_stream_scan_table(scan, &table, version, section);
 	else
 		ret = tce_stream_scan_contents(scan, id);
 	if (ret)
@@ -364,6 +364,39 @@ static int check_description(struct scanner *scan, const char *json, size_t len)
 	return 0;
 }
 
+/*
+ * Tables that go on as other runs have other sizes than the description tells: put one that tells
+ * the right ones in its place.
+ */
+static int correct_description(struct scanner *scan, size_t head, size_t len)
+{
+	struct stream_input *in = &scan->in;
+	const struct stream_output *out = in->out;
+	const uint8_t *from = in->buf + in->pos;
+	size_t replaced = 0, size, i;
+	uint8_t *bytes, *to;
+	int ret;
+
+	for (i = 0; i < scan->section_count; i++)
+		replaced += scan->sections[i].replaced;
+	if (!replaced)
+		return 0;
+	bytes = malloc(OUTPUT_HEADROOM + head + len + replaced * DESCRIPTION_DIGITS);
+	if (!bytes)
+		return tce_set_error(in->err, TCE_ERR_NOMEM, 0, "no memory for a description");
+	to = bytes + OUTPUT_HEADROOM;
+	size = tce_stream_correct_sizes((const char *)from + head, len, scan->sections,
+					scan->section_count, (char *)to + head);
+	memcpy(to, from, head);
+	store_be32(to + 2, (uint32_t)size);
+	ret = tce_stream_emit(in);
+	if (!ret)
+		ret = out->bytes(out->ctx, to, head + size, in->err);
+	in->start = in->pos + head + len;
+	free(bytes);
+	return ret;
+}
+
 /* The description, after the mark: be32 length, JSON. What it follows has not been sent yet. */
 static int scan_description(struct scanner *scan)
 {
@@ -393,6 +426,8 @@ static int scan_description(struct scanner *scan)
 		return ret;
 	in->stats->understood = true;
 	ret = end_hook(scan);
+	if (!ret && in->out && in->stats->verdict == TCE_STREAM_AGREES)
+		ret = correct_description(scan, head, len);
 	in->pos += head + len;
 	return ret;
 }

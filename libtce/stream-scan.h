@@ -55,6 +55,7 @@ struct iterated {
  * @section_room: how many there is room for.
  * @words: TCE_BLOCK_MAX entries of a table.
  * @tables: the stream's tables without their bytes, or NULL.
+ * @replacement: of the records of the table that is being parsed, or NULL.
  */
 struct scanner {
 	struct stream_input in;
@@ -70,6 +71,7 @@ struct scanner {
 	size_t section_count, section_room;
 	uint64_t *words;
 	const struct stream_tables *tables;
+	struct run_writer *replacement;
 };
 
 /* stream-ram.c: sections that are sent in parts */
@@ -87,7 +89,18 @@ bool tce_stream_is_command(uint16_t command, uint16_t len);
 int tce_stream_scan_contents(struct scanner *scan, uint32_t id);
 
 /* stream-table.c: the contents and the footer of a section "spapr_iommu" */
-int tce_stream_scan_table(struct scanner *scan, struct tce_stream_table *table, uint32_t instance,
-			  uint32_t version);
+int tce_stream_scan_table(struct scanner *scan, struct tce_stream_table *table, uint32_t version,
+			  struct stream_section *section);
+
+/* stream-runs.c: the same for version 4, in which the entries are runs */
+int tce_stream_scan_runs(struct scanner *scan, struct tce_stream_table *table,
+			 struct stream_section *section);
+
+/* stream-table.c: show the entries of a table, all of which are taken from @from */
+int tce_stream_scan_extents(struct scanner *scan, const struct tce_stream_table *table,
+			    const struct stream_tables *from);
+
+/* The same file: the footer. If it is there, the table is known, and maybe whole */
+int tce_stream_scan_footer(struct scanner *scan, struct tce_stream_table *table, bool *known);
 
 #endif

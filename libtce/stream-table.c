@@ -2,15 +2,16 @@
 /*
  * Sections "spapr_iommu": be32 LIOBN, be32 entries, u8 bypass, the entries as be64, since version
  * 3 u8 default window, and a subsection if the window is not at 0 with pages of 4 KiB. The facts
- * are from QEMU's hw/ppc/spapr_iommu.c.
+ * are from QEMU's hw/ppc/spapr_iommu.c. Version 4 is stream-runs.c's.
  */
 #include <stdio.h>
 
-#include "stream-scan.h"
+#include "stream-runs.h"
 
 #define WORD		   sizeof(uint64_t)
 #define VERSION_MIN	   2
-#define VERSION_MAX	   3
+#define VERSION_FLAT	   3
+#define VERSION_RUNS	   4
 #define DEFAULT_PAGE_SHIFT 12
 
 /* Mark, name with its length, be32 version, be64 bus offset, be32 page shift. */
@@ -88,22 +89,25 @@ static int show_words(struct scanner *scan, const struct tce_stream_table *table
 		tce_expand_extent(extent, skip, scan->words, n);
 		ret = hooks->words(hooks->ctx, table, extent->first + skip, scan->words, n,
 				   scan->in.err);
+		if (!ret && scan->replacement)
+			ret = tce_stream_put_runs(scan->replacement, extent->first + skip,
+						  scan->words, n, scan->in.err);
 	}
 	return ret;
 }
 
-/* The entries of a table that comes packed and of which nobody wants the bytes. */
-static int scan_extents(struct scanner *scan, const struct tce_stream_table *table)
+int tce_stream_scan_extents(struct scanner *scan, const struct tce_stream_table *table,
+			    const struct stream_tables *from)
 {
 	const struct tce_stream_hooks *hooks = scan->hooks;
 	struct tce_extent extent, gap = { 0 };
 	int ret;
 
 	for (;;) {
-		ret = scan->tables->next(scan->tables->ctx, &extent);
+		ret = from->next(from->ctx, &extent);
 		if (ret < 0)
 			return ret;
-		if (hooks && hooks->extent) {
+		if (hooks && hooks->extent && !scan->replacement) {
 			if (!ret)
 				return 0;
 			ret = hooks->extent(hooks->ctx, table, &extent, scan->in.err);
@@ -184,32 +188,13 @@ static int scan_subsection(struct stream_input *in, struct tce_geometry *geometr
 	return 0;
 }
 
-/*
- * What follows a table's entries. If it is something else, *@known stays false, and nothing of
- * it has been read that may be part of a footer.
- */
-static int scan_table_end(struct scanner *scan, struct tce_stream_table *table, uint32_t version,
-			  bool *known)
+int tce_stream_scan_footer(struct scanner *scan, struct tce_stream_table *table, bool *known)
 {
-	static const char what[] = "a table's end";
 	struct stream_input *in = &scan->in;
 	struct tce_geometry *geometry = &table->geometry;
 	const uint8_t *bytes;
-	bool subsection_known;
 	int ret;
 
-	*known = false;
-	geometry->page_shift = DEFAULT_PAGE_SHIFT;
-	geometry->bus_offset = 0;
-	if (version == VERSION_MAX) {
-		ret = tce_stream_need(in, 1, what);
-		if (ret || in->buf[in->pos] > 1)
-			return ret;
-		table->default_window = in->buf[in->pos++];
-	}
-	ret = scan_subsection(in, geometry, &subsection_known);
-	if (ret || !subsection_known)
-		return ret;
 	ret = tce_stream_need(in, FOOTER_SIZE, "its footer");
 	if (ret)
 		return ret;
@@ -221,6 +206,34 @@ static int scan_table_end(struct scanner *scan, struct tce_stream_table *table, 
 	geometry->known = TCE_KNOWN_ALL;
 	table->whole = !geometry->entries || !tce_check_geometry(geometry, NULL);
 	return 0;
+}
+
+/*
+ * What follows a table's entries. If it is something else, *@known stays false, and nothing of
+ * it has been read that may be part of a footer.
+ */
+static int scan_table_end(struct scanner *scan, struct tce_stream_table *table, uint32_t version,
+			  bool *known)
+{
+	static const char what[] = "a table's end";
+	struct stream_input *in = &scan->in;
+	struct tce_geometry *geometry = &table->geometry;
+	bool subsection_known;
+	int ret;
+
+	*known = false;
+	geometry->page_shift = DEFAULT_PAGE_SHIFT;
+	geometry->bus_offset = 0;
+	if (version == VERSION_FLAT) {
+		ret = tce_stream_need(in, 1, what);
+		if (ret || in->buf[in->pos] > 1)
+			return ret;
+		table->default_window = in->buf[in->pos++];
+	}
+	ret = scan_subsection(in, geometry, &subsection_known);
+	if (ret || !subsection_known)
+		return ret;
+	return tce_stream_scan_footer(scan, table, known);
 }
 
 /* The entries, framed for the output and for those who look on. */
@@ -243,7 +256,7 @@ static int scan_entries(struct scanner *scan, const struct tce_stream_table *tab
 		if (ret) {
 			scan->in.base += table->geometry.entries * WORD;
 			scan->in.stats->bytes = stream_position(&scan->in);
-			return scan_extents(scan, table);
+			return tce_stream_scan_extents(scan, table, scan->tables);
 		}
 	}
 	if (out && out->begin_table)
@@ -255,21 +268,24 @@ static int scan_entries(struct scanner *scan, const struct tce_stream_table *tab
 	return ret;
 }
 
-int tce_stream_scan_table(struct scanner *scan, struct tce_stream_table *table, uint32_t instance,
-			  uint32_t version)
+int tce_stream_scan_table(struct scanner *scan, struct tce_stream_table *table, uint32_t version,
+			  struct stream_section *section)
 {
 	struct stream_input *in = &scan->in;
 	struct tce_geometry *geometry = &table->geometry;
+	const uint32_t instance = section->instance;
 	const uint8_t *bytes;
 	bool known = false;
 	int ret;
 
+	if (version == VERSION_RUNS)
+		return tce_stream_scan_runs(scan, table, section);
 	ret = tce_stream_need(in, 9, "its contents");
 	if (ret)
 		return ret;
 	bytes = in->buf + in->pos;
 	/* a newer version, or no table at all */
-	if (version < VERSION_MIN || version > VERSION_MAX || load_be32(bytes) != instance ||
+	if (version < VERSION_MIN || version > VERSION_FLAT || load_be32(bytes) != instance ||
 	    bytes[8] > 1)
 		return tce_stream_scan_contents(scan, table->section_id);
 	geometry->known = TCE_KNOWN_LIOBN | TCE_KNOWN_ENTRIES;

@@ -5,7 +5,8 @@
  * A migration stream of a pseries guest has every TCE table as a flat array, eight bytes
  * an entry. tce_pack_stream() copies a stream and puts a TCE image in the place of each
  * of those arrays; tce_unpack_stream() gives the original back, byte for byte. Both
- * can show the tables to the caller on the way and let it replace them.
+ * can show the tables to the caller on the way and let it replace them. A QEMU with the
+ * project's series can send tables as runs; these are shown like all others and not packed.
  *
  * Nothing is held back: what has been read is written before more is waited for, a table
  * excepted, of which at most %TCE_BLOCK_MAX entries wait. Memory is constant, under 24 MiB.
@@ -70,7 +71,8 @@ enum tce_stream_verdict {
  * @commands: commands.
  * @tables: tables, empty ones among them.
  * @entries: of all tables.
- * @table_bytes: of @bytes, those of the tables' entries.
+ * @tables_as_runs: of @tables, those that come as runs, which stay as they are.
+ * @table_bytes: of @bytes, those of the other tables' entries.
  * @packed_table_bytes: of @packed_bytes, those that took their place.
  * @description_bytes: size of the JSON description.
  * @verdict: whether the description agrees.
@@ -95,6 +97,7 @@ struct tce_stream_stats {
 	uint64_t devices;
 	uint64_t commands;
 	uint64_t tables;
+	uint64_t tables_as_runs;
 	uint64_t entries;
 	uint64_t table_bytes;
 	uint64_t packed_table_bytes;
@@ -113,9 +116,12 @@ struct tce_stream_stats {
  * @begin_table: a table begins.
  * @words: @count of its entries from @index on, in host byte order, in index order without gaps.
  *	What this function writes into @words takes their place.
- * @extent: a piece of a table that comes packed and goes nowhere: takes the place of @words, with
- *	runs as runs; entries of which no piece comes are zero. Where the stream does not come
- *	packed, or goes on to a sink, @words is called all the same.
+ * @extent: a piece of a table that comes as runs, or that comes packed and goes nowhere: takes the
+ *	place of @words, with runs as runs; entries of which no piece comes are zero. For other
+ *	tables @words is called all the same.
+ * @replaces: a table that comes as runs has begun: does @words put others in the place of its
+ *	entries? Then @words is called rather than @extent, and what it leaves goes on as runs.
+ *	Without this hook runs stay as they are.
  * @end_table: a table has ended; @table->geometry and @table->whole are final.
  * @end: every section has been seen, or the stream is not understood from here on
  *	(@stats->understood). The bytes without which QEMU does not start the guest have
@@ -134,6 +140,7 @@ struct tce_stream_hooks {
 	void *ctx;
 	int (*extent)(void *ctx, const struct tce_stream_table *table,
 		      const struct tce_extent *extent, struct tce_error *err);
+	bool (*replaces)(void *ctx, const struct tce_stream_table *table);
 };
 
 /**

@@ -13,7 +13,8 @@
 #include "tce-stream.h"
 
 /* A run can stand for 2^32 entries, and a small input for as many bytes as one likes. */
-#define OUTPUT_MAX (4 << 20)
+#define OUTPUT_MAX  (4 << 20)
+#define CHANGED_MAX (1 << 17)
 
 struct bytes {
 	const uint8_t *data;
@@ -102,6 +103,51 @@ static void look(const uint8_t *data, size_t size)
 	check_error(tce_scan_stream(&source, &hooks, NULL, &err), &err);
 }
 
+/* Others in the place of all entries: what was a good stream is one then. */
+static int change_words(void *ctx, const struct tce_stream_table *table, uint64_t index,
+			uint64_t *words, size_t count, struct tce_error *err)
+{
+	uint64_t *left = ctx;
+	size_t i;
+
+	if (count > *left)
+		return tce_set_error(err, TCE_ERR_LIMIT, 0, "too many entries");
+	*left -= count;
+	for (i = 0; i < count; i++)
+		words[i] ^= (index + i) % 7 == 3 ? 0x5000 : 0;
+	return 0;
+}
+
+static bool replaces(void *ctx, const struct tce_stream_table *table)
+{
+	return true;
+}
+
+static void replace(const uint8_t *data, size_t size)
+{
+	uint64_t left = CHANGED_MAX;
+	const struct tce_stream_hooks hooks = {
+		.words = change_words,
+		.replaces = replaces,
+		.ctx = &left,
+	};
+	struct bytes bytes = { data, size };
+	struct tce_source source = { .read = bytes_read, .ctx = &bytes };
+	struct tce_sink sink = { output_write, &packed };
+	struct tce_stream_stats before, after;
+	struct tce_error err = TCE_ERROR_INIT;
+	int ret;
+
+	packed.size = 0;
+	ret = tce_pack_stream(&source, &sink, &hooks, &before, &err);
+	check_error(ret, &err);
+	if (ret || before.verdict != TCE_STREAM_AGREES)
+		return;
+	bytes = (struct bytes){ packed.data, packed.size };
+	if (tce_scan_stream(&source, NULL, &after, NULL) || after.verdict != TCE_STREAM_AGREES)
+		abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct tce_stream_hooks hooks = { .end_table = end_table };
@@ -112,6 +158,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	int ret;
 
 	look(data, size);
+	replace(data, size);
 	unpack(data, size, NULL);
 	unpack(data, size, &hooks);
 	packed.size = 0;
@@ -142,7 +189,7 @@ void fill_corpus(void)
 {
 	static const uint8_t noise[] =
 		"\x7e\0\0\0\x05\x04\0\0\0\x06\x0bspapr_iommu\x80\0\0\0\0\0\0\3";
-	struct maker m = { 0 };
+	struct maker m = { 0 }, records = { 0 };
 	uint64_t words[40];
 	size_t i;
 
@@ -162,6 +209,18 @@ void fill_corpus(void)
 	put_table(&m, 4, 0x80000001, 24, 1 << 24, words, 9);
 	put_ending(&m);
 	add(&m);
+	put_run(&records, 2, 30, 3, 1 << 16);
+	put_words(&records, 40, 40, words);
+	put_run(&records, 90, 1, 3, 0);
+	put_8(&records, 0);
+	put_beginning(&m);
+	put_ends(&m);
+	put_table_as_runs(&m, 4, 0x80000000, 16, 0, 100, records.data, records.size);
+	put_device(&m, 5, "spapr_nvram", noise, sizeof(noise) - 1);
+	put_table_as_runs(&m, 6, 0x80000001, 12, 0, 0, "", 1);
+	put_ending(&m);
+	add(&m);
+	free_maker(&records);
 	put_beginning(&m);
 	put_section(&m, 1, 9, "vfio", 0, 1);
 	add(&m);

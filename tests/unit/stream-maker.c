@@ -229,6 +229,50 @@ void put_table(struct maker *m, uint32_t id, uint32_t liobn, uint32_t page_shift
 	describe(m, "}, ");
 }
 
+void put_table_as_runs(struct maker *m, uint32_t id, uint32_t liobn, uint32_t page_shift,
+		       uint64_t bus_offset, uint32_t count, const void *records, size_t len)
+{
+	put_section(m, 4, id, "spapr_iommu", liobn, 4);
+	put_be32(m, liobn);
+	put_be32(m, count);
+	put_be32(m, page_shift);
+	put_be64(m, bus_offset);
+	put_8(m, 0);
+	put_bytes(m, records, len);
+	put_8(m, 1);
+	put_footer(m, id);
+	describe(m,
+		 "{\"name\": \"spapr_iommu\", \"instance_id\": %u, \"vmsd_name\": \"spapr_iommu\", "
+		 "\"version\": 4, \"fields\": [{\"name\": \"liobn\", \"type\": \"uint32 equal\", "
+		 "\"size\": 4}, {\"name\": \"nb_table\", \"type\": \"uint32\", \"size\": 4}, "
+		 "{\"name\": \"page_shift\", \"type\": \"uint32\", \"size\": 4}, "
+		 "{\"name\": \"bus_offset\", \"type\": \"uint64\", \"size\": 8}, "
+		 "{\"name\": \"bypass\", \"type\": \"bool\", \"size\": 1}, "
+		 "{\"name\": \"runs\", \"type\": \"tce runs\", \"size\": %zu}, "
+		 "{\"name\": \"def_win\", \"type\": \"bool\", \"size\": 1}]}, ",
+		 liobn, len);
+}
+
+void put_run(struct maker *m, uint32_t first, uint32_t count, uint64_t tce, uint64_t stride)
+{
+	put_8(m, 1);
+	put_be32(m, first);
+	put_be32(m, count);
+	put_be64(m, tce);
+	put_be64(m, stride);
+}
+
+void put_words(struct maker *m, uint32_t first, uint32_t count, const uint64_t *words)
+{
+	uint32_t i;
+
+	put_8(m, 2);
+	put_be32(m, first);
+	put_be32(m, count);
+	for (i = 0; i < count; i++)
+		put_be64(m, words[i]);
+}
+
 void put_ending(struct maker *m)
 {
 	/* no comma after the last device */

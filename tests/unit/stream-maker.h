@@ -51,6 +51,12 @@ void put_device(struct maker *m, uint32_t id, const char *name, const void *cont
 /* A table; its subsection is there when the window is not at 0 with pages of 4 KiB. */
 void put_table(struct maker *m, uint32_t id, uint32_t liobn, uint32_t page_shift,
 	       uint64_t bus_offset, const uint64_t *words, uint32_t count);
+/* The same as runs, of which @records are @len bytes. */
+void put_table_as_runs(struct maker *m, uint32_t id, uint32_t liobn, uint32_t page_shift,
+		       uint64_t bus_offset, uint32_t count, const void *records, size_t len);
+/* Its records. */
+void put_run(struct maker *m, uint32_t first, uint32_t count, uint64_t tce, uint64_t stride);
+void put_words(struct maker *m, uint32_t first, uint32_t count, const uint64_t *words);
 /* End mark and description. */
 void put_ending(struct maker *m);
 void free_maker(struct maker *m);

@@ -31,6 +31,22 @@ static int table_words(void *ctx, const struct tce_stream_table *table, uint64_t
 	return ret;
 }
 
+/* Of a table that comes as runs. */
+static int table_extent(void *ctx, const struct tce_stream_table *table,
+			const struct tce_extent *extent, struct tce_error *err)
+{
+	struct job *job = ctx;
+
+	return job->keep.extent ? job->keep.extent(job->keep.ctx, table, extent, err) : 0;
+}
+
+static bool replaces_table(void *ctx, const struct tce_stream_table *table)
+{
+	struct job *job = ctx;
+
+	return job->imports.current;
+}
+
 static int end_table(void *ctx, const struct tce_stream_table *table, struct tce_error *err)
 {
 	struct job *job = ctx;
@@ -76,6 +92,8 @@ int copy_stream(struct job *job, const struct tce_source *source, const struct t
 	struct tce_stream_hooks hooks = {
 		.begin_table = begin_table,
 		.words = table_words,
+		.extent = table_extent,
+		.replaces = replaces_table,
 		.end_table = end_table,
 		.end = end_stream,
 		.ctx = job,

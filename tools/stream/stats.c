@@ -39,6 +39,7 @@ static const struct {
 	NUMBER(devices),
 	NUMBER(commands),
 	NUMBER(tables),
+	NUMBER(tables_as_runs),
 	NUMBER(entries),
 	NUMBER(table_bytes),
 	NUMBER(packed_table_bytes),
@@ -94,9 +95,10 @@ void print_stream_stats(const struct tce_stream_stats *stats)
 		" commands\n",
 		stats->htab_bytes, stats->devices, stats->commands);
 	fprintf(stderr,
-		"tables       %" PRIu64 ", %" PRIu64 " entries: %" PRIu64 " bytes, %" PRIu64
-		" packed\n",
-		stats->tables, stats->entries, stats->table_bytes, stats->packed_table_bytes);
+		"tables       %" PRIu64 " (%" PRIu64 " as runs), %" PRIu64 " entries: %" PRIu64
+		" bytes, %" PRIu64 " packed\n",
+		stats->tables, stats->tables_as_runs, stats->entries, stats->table_bytes,
+		stats->packed_table_bytes);
 	fprintf(stderr, "description  %" PRIu64 " bytes, %s\n", stats->description_bytes,
 		verdicts[stats->verdict]);
 	if (!stats->stopped_why[0])
