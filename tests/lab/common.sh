@@ -126,3 +126,39 @@ use_ccache() {
 	export CCACHE_DIR=$CACHE/ccache CCACHE_MAXSIZE=2G CCACHE_BASEDIR=$CACHE CCACHE_NOHASHDIR=1 \
 		CCACHE_DEPEND=1
 }
+
+# kernel_series: the names of the series in kernel/, in the order in which they apply
+kernel_series() { sed -n 's/^\([a-z][a-z-]*\)\s.*/\1/p' "$TOP/kernel/series"; }
+
+# kernel_patches BASE SERIES...: the patches of these series for Linux BASE (6.12, say), in order.
+# Where a patch differs for a base, the one in the folder of that base takes its place.
+kernel_patches() {
+	local base=$1 series patch
+	shift
+	for series; do
+		for patch in "$TOP/kernel/$series"/[0-9]*.patch; do
+			[[ $patch != */0000-* ]] || continue
+			[ ! -f "${patch%/*}/$base/${patch##*/}" ] ||
+				patch=${patch%/*}/$base/${patch##*/}
+			printf '%s\n' "$patch"
+		done
+	done
+}
+
+# kernel_package SUITE BASE: the suite's package linux-source-BASE unpacked by the machine's own
+# mirror, in a folder with a file "version"; what the machine has installed is of no concern
+kernel_package() {
+	local suite=$1 package=linux-source-$2 dir=$CACHE/source-$1 opts
+	[ "$2" = 6.12 ] || dir=$dir-$2
+	if [ ! -f "$dir/version" ]; then
+		opts=$(apt_with "$suite") || return 1
+		rm -rf "$dir" && mkdir -p "$dir"
+		# shellcheck disable=SC2086
+		(cd "$dir" && apt-get $opts -o Dir::State::status=/dev/null \
+			-qq download "$package" >&2 &&
+			dpkg-deb -x "$package"_*.deb . &&
+			dpkg-deb -f "$package"_*.deb Version >version.new &&
+			rm -f "$package"_*.deb && mv version.new version) || return 1
+	fi
+	printf '%s\n' "$dir"
+}
