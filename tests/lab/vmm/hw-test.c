@@ -4,7 +4,6 @@
  * TCE table has a hardware table in the host. DMA through an entry that is in the table must move
  * data, DMA through one that is not must not, whichever way the entry came or went.
  */
-#include <dirent.h>
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -36,15 +35,7 @@
 #define EDU_START	1
 #define EDU_TO_RAM	2
 
-struct vm *vm;
-static int container, group, device;
 static volatile void *bar;
-
-void need(bool good, const char *what)
-{
-	if (!good)
-		die("%s: %s", what, strerror(errno));
-}
 
 /*
  * QEMU gives the device the byte order of the target's name, which for ppc64 is big, whatever the
@@ -138,33 +129,10 @@ static void open_device(void)
 					   .index = VFIO_PCI_BAR0_REGION_INDEX };
 	struct vfio_region_info config = { .argsz = sizeof(config),
 					   .index = VFIO_PCI_CONFIG_REGION_INDEX };
-	char path[512], link[512], name[256] = "";
 	uint16_t command = 6; /* memory space, bus master */
+	int device = open_group();
 	uint32_t id;
-	struct dirent *entry;
-	ssize_t n;
-	DIR *dir = opendir("/sys/bus/pci/drivers/vfio-pci");
 
-	while (dir && (entry = readdir(dir)))
-		if (strchr(entry->d_name, ':'))
-			snprintf(name, sizeof(name), "%s", entry->d_name);
-	if (!name[0])
-		die("no device is bound to vfio-pci");
-	closedir(dir);
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/iommu_group", name);
-	n = readlink(path, link, sizeof(link) - 1);
-	need(n > 0, path);
-	link[n] = '\0';
-	snprintf(path, sizeof(path), "/dev/vfio/%s", strrchr(link, '/') + 1);
-	container = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
-	need(container >= 0, "/dev/vfio/vfio");
-	group = open(path, O_RDWR | O_CLOEXEC);
-	need(group >= 0, path);
-	need(!ioctl(group, VFIO_GROUP_SET_CONTAINER, &container), "VFIO_GROUP_SET_CONTAINER");
-	need(!ioctl(container, VFIO_SET_IOMMU, VFIO_SPAPR_TCE_v2_IOMMU),
-	     "VFIO_SET_IOMMU(SPAPR_TCE_v2)");
-	device = ioctl(group, VFIO_GROUP_GET_DEVICE_FD, name);
-	need(device >= 0, "VFIO_GROUP_GET_DEVICE_FD");
 	need(!ioctl(device, VFIO_DEVICE_GET_REGION_INFO, &region),
 	     "VFIO_DEVICE_GET_REGION_INFO(BAR 0)");
 	need(!ioctl(device, VFIO_DEVICE_GET_REGION_INFO, &config),
@@ -176,96 +144,6 @@ static void open_device(void)
 	need(bar != MAP_FAILED, "mmap of BAR 0");
 	id = be32toh(*(volatile uint32_t *)((u64)bar + EDU_ID));
 	check((id & 0xff) == 0xed, "the device answers", "%#x", id);
-}
-
-void register_memory(void *mem, u64 size)
-{
-	struct vfio_iommu_spapr_register_memory reg = {
-		.argsz = sizeof(reg),
-		.vaddr = (u64)mem,
-		.size = size,
-	};
-
-	need(!ioctl(container, VFIO_IOMMU_SPAPR_REGISTER_MEMORY, &reg),
-	     "VFIO_IOMMU_SPAPR_REGISTER_MEMORY");
-}
-
-bool unregister_memory(void *mem, u64 size)
-{
-	struct vfio_iommu_spapr_register_memory reg = {
-		.argsz = sizeof(reg),
-		.vaddr = (u64)mem,
-		.size = size,
-	};
-
-	return !ioctl(container, VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY, &reg);
-}
-
-void create_window(__u32 page_shift)
-{
-	struct vfio_iommu_spapr_tce_remove old = { .argsz = sizeof(old) };
-	struct vfio_iommu_spapr_tce_create window = {
-		.argsz = sizeof(window),
-		.page_shift = page_shift,
-		.window_size = WINDOW,
-		.levels = 1,
-	};
-
-	need(!ioctl(container, VFIO_IOMMU_SPAPR_TCE_REMOVE, &old), "VFIO_IOMMU_SPAPR_TCE_REMOVE");
-	need(!ioctl(container, VFIO_IOMMU_SPAPR_TCE_CREATE, &window),
-	     "VFIO_IOMMU_SPAPR_TCE_CREATE");
-	if (window.start_addr)
-		die("the window is at %#" PRIx64, (uint64_t)window.start_addr);
-}
-
-struct table *create_table(u64 page_shift)
-{
-	int err = table_create(vm, LIOBN, page_shift, 0, WINDOW >> page_shift);
-
-	if (err)
-		die("KVM_CREATE_SPAPR_TCE_64: %s", strerror(-err));
-	return table_find(vm, LIOBN);
-}
-
-static int vfio_attr(int kvm_vfio, u64 attr, void *arg)
-{
-	struct kvm_device_attr set = { .group = KVM_DEV_VFIO_GROUP,
-				       .attr = attr,
-				       .addr = (u64)arg };
-
-	return ioctl(kvm_vfio, KVM_SET_DEVICE_ATTR, &set);
-}
-
-/* Tell KVM that the device's hardware tables follow this table. */
-int try_attach(const struct table *t)
-{
-	struct kvm_create_device create = { .type = KVM_DEV_TYPE_VFIO };
-	struct kvm_vfio_spapr_tce attach = { .groupfd = group, .tablefd = t->fd };
-
-	need(!ioctl(vm->fd, KVM_CREATE_DEVICE, &create), "KVM_CREATE_DEVICE(VFIO)");
-	need(!vfio_attr((int)create.fd, KVM_DEV_VFIO_GROUP_ADD, &group), "KVM_DEV_VFIO_GROUP_ADD");
-	if (vfio_attr((int)create.fd, KVM_DEV_VFIO_GROUP_SET_SPAPR_TCE, &attach)) {
-		int err = errno;
-
-		detach((int)create.fd);
-		errno = err;
-		return -1;
-	}
-	return (int)create.fd;
-}
-
-int attach(const struct table *t)
-{
-	int fd = try_attach(t);
-
-	need(fd >= 0, "KVM_DEV_VFIO_GROUP_SET_SPAPR_TCE");
-	return fd;
-}
-
-void detach(int kvm_vfio)
-{
-	need(!vfio_attr(kvm_vfio, KVM_DEV_VFIO_GROUP_DEL, &group), "KVM_DEV_VFIO_GROUP_DEL");
-	close(kvm_vfio);
 }
 
 long hcall(u64 nr, const struct table *t, u64 index, u64 tce, u64 count)
@@ -580,7 +458,7 @@ static void test_odd_slots(void)
 int main(int argc, char **argv)
 {
 	u64 seed = argc > 1 ? strtoul(argv[1], NULL, 0) : 1;
-	struct vm_options opt = { .mem_size = 64UL << 20, .nvcpus = 1 };
+	struct vm_options opt = { .mem_size = 64UL << 20, .nvcpus = 3 };
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	vm = vm_create(&opt);
@@ -597,6 +475,8 @@ int main(int argc, char **argv)
 	test_replay();
 	test_odd_slots();
 	test_random(seed);
+	create_window(12);
+	test_race();
 	vm_destroy(vm);
 	return check_failures ? 1 : 0;
 }

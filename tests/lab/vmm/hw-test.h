@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the parts of tce-hw-test share: the device, its window, and the guest's table for it. */
+/*
+ * What tests of hardware tables share: the device, its window, and the guest's table for it (hw.c);
+ * and the parts of tce-hw-test.
+ */
 #ifndef TCE_VMM_HW_TEST_H
 #define TCE_VMM_HW_TEST_H
 
@@ -14,6 +17,8 @@
 extern struct vm *vm;
 
 void need(bool good, const char *what);
+/* The device that is bound to vfio-pci, in a container of its own: its fd */
+int open_group(void);
 /* What is at `gpa` gets into the device through bus address `ioba`; see hw-test.c. */
 bool reads_through(u64 ioba, u64 gpa, u64 out, u64 out_gpa);
 bool writes_through(u64 ioba, u64 gpa, u64 out, u64 out_gpa);
@@ -26,6 +31,8 @@ struct table *create_table(u64 page_shift);
 /* KVM's VFIO device, with the group attached to the table; -1, errno set, if that fails */
 int try_attach(const struct table *t);
 int attach(const struct table *t);
+/* One more table that the group's hardware tables follow, then 0; else -1, errno set */
+int attach_also(int kvm_vfio, const struct table *t);
 void detach(int kvm_vfio);
 long hcall(u64 nr, const struct table *t, u64 index, u64 tce, u64 count);
 long put(const struct table *t, u64 index, u64 tce);
@@ -35,5 +42,8 @@ long table_info(const struct table *t, const char *name);
 
 /* hw-random.c: every writer, any word, I/O pages of any size against the hardware's */
 void test_random(u64 seed);
+
+/* hw-race.c: vCPUs, the host and the group's coming and going, all at once */
+void test_race(void);
 
 #endif

@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Races: while vCPUs change their parts of some tables, threads of the host read, write and punch
- * the tables, follow the dirty log, add and delete memory slots, and create and close other tables
- * that a vCPU is writing to. Afterwards every part must be what its only writer made of it, and the
- * copy that followed the dirty log must be the table.
+ * the tables, follow the dirty log, add and delete memory slots, move the guest's memory, and make
+ * and close other tables that a vCPU is writing to. Afterwards every part must be what its only
+ * writer made of it, and the copy that followed the dirty log must be the table.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sched.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -23,10 +27,11 @@
 #define ROUNDS	     300UL	  /* each host thread does its work so often at least */
 #define BLOCK	     1024UL	  /* entries that a host thread reads or writes at once, at most */
 
-enum worker_kind { READER, WRITER, MAPPER, FOLLOWER, SLOTS, CREATOR, WORKERS };
+enum worker_kind { READER, WRITER, MAPPER, FOLLOWER, SLOTS, CREATOR, FORKER, WORKERS };
 
 static const char *const worker_names[WORKERS] = {
-	"reads", "writes and punches", "mappings", "dirty log fetches", "slot changes", "creations",
+	"reads",	"writes and punches", "mappings", "dirty log fetches",
+	"slot changes", "creations",	      "forks",
 };
 
 struct race;
@@ -199,11 +204,27 @@ static bool create_and_close(struct worker *w)
 	return true;
 }
 
+/*
+ * All of the guest's memory is shared with a child, and so is no longer where it was when the guest
+ * writes its next list; the old page is freed while the host may still be reading it. The fds are
+ * not copied, so that a table that is closed meanwhile is closed.
+ */
+static bool fork_something(struct worker *w)
+{
+	pid_t child = (pid_t)syscall(SYS_clone, CLONE_FILES | SIGCHLD, NULL, NULL, NULL, NULL);
+
+	if (!child)
+		_exit(0);
+	if (child < 0 || waitpid(child, NULL, 0) != child)
+		return complain(w, "fork: %s", strerror(errno));
+	return true;
+}
+
 static void *worker_thread(void *arg)
 {
 	static bool (*const work[WORKERS])(struct worker *) = {
-		read_something, write_something, map_something,
-		follow,		change_slots,	 create_and_close,
+		read_something, write_something,  map_something,  follow,
+		change_slots,	create_and_close, fork_something,
 	};
 	const struct timespec pause = { .tv_nsec = 1000000 }; /* leaves the CPUs to the guests */
 	struct worker *w = arg;

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * What tests of hardware tables do with VFIO: a device is in a container of the VMM's, with a DMA
+ * window, and KVM is told that the window follows a table of the guest's.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/vfio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "hw-test.h"
+
+struct vm *vm;
+static int container, group;
+
+void need(bool good, const char *what)
+{
+	if (!good)
+		die("%s: %s", what, strerror(errno));
+}
+
+int open_group(void)
+{
+	char path[512], link[512], name[256] = "";
+	struct dirent *entry;
+	int device;
+	ssize_t n;
+	DIR *dir = opendir("/sys/bus/pci/drivers/vfio-pci");
+
+	while (dir && (entry = readdir(dir)))
+		if (strchr(entry->d_name, ':'))
+			snprintf(name, sizeof(name), "%s", entry->d_name);
+	if (!name[0])
+		die("no device is bound to vfio-pci");
+	closedir(dir);
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/iommu_group", name);
+	n = readlink(path, link, sizeof(link) - 1);
+	need(n > 0, path);
+	link[n] = '\0';
+	snprintf(path, sizeof(path), "/dev/vfio/%s", strrchr(link, '/') + 1);
+	container = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
+	need(container >= 0, "/dev/vfio/vfio");
+	group = open(path, O_RDWR | O_CLOEXEC);
+	need(group >= 0, path);
+	need(!ioctl(group, VFIO_GROUP_SET_CONTAINER, &container), "VFIO_GROUP_SET_CONTAINER");
+	need(!ioctl(container, VFIO_SET_IOMMU, VFIO_SPAPR_TCE_v2_IOMMU),
+	     "VFIO_SET_IOMMU(SPAPR_TCE_v2)");
+	device = ioctl(group, VFIO_GROUP_GET_DEVICE_FD, name);
+	need(device >= 0, "VFIO_GROUP_GET_DEVICE_FD");
+	return device;
+}
+
+void register_memory(void *mem, u64 size)
+{
+	struct vfio_iommu_spapr_register_memory reg = {
+		.argsz = sizeof(reg),
+		.vaddr = (u64)mem,
+		.size = size,
+	};
+
+	need(!ioctl(container, VFIO_IOMMU_SPAPR_REGISTER_MEMORY, &reg),
+	     "VFIO_IOMMU_SPAPR_REGISTER_MEMORY");
+}
+
+bool unregister_memory(void *mem, u64 size)
+{
+	struct vfio_iommu_spapr_register_memory reg = {
+		.argsz = sizeof(reg),
+		.vaddr = (u64)mem,
+		.size = size,
+	};
+
+	return !ioctl(container, VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY, &reg);
+}
+
+void create_window(__u32 page_shift)
+{
+	struct vfio_iommu_spapr_tce_remove old = { .argsz = sizeof(old) };
+	struct vfio_iommu_spapr_tce_create window = {
+		.argsz = sizeof(window),
+		.page_shift = page_shift,
+		.window_size = WINDOW,
+		.levels = 1,
+	};
+
+	need(!ioctl(container, VFIO_IOMMU_SPAPR_TCE_REMOVE, &old), "VFIO_IOMMU_SPAPR_TCE_REMOVE");
+	need(!ioctl(container, VFIO_IOMMU_SPAPR_TCE_CREATE, &window),
+	     "VFIO_IOMMU_SPAPR_TCE_CREATE");
+	if (window.start_addr)
+		die("the window is at %#" PRIx64, (uint64_t)window.start_addr);
+}
+
+struct table *create_table(u64 page_shift)
+{
+	int err = table_create(vm, LIOBN, page_shift, 0, WINDOW >> page_shift);
+
+	if (err)
+		die("KVM_CREATE_SPAPR_TCE_64: %s", strerror(-err));
+	return table_find(vm, LIOBN);
+}
+
+static int vfio_attr(int kvm_vfio, u64 attr, void *arg)
+{
+	struct kvm_device_attr set = { .group = KVM_DEV_VFIO_GROUP,
+				       .attr = attr,
+				       .addr = (u64)arg };
+
+	return ioctl(kvm_vfio, KVM_SET_DEVICE_ATTR, &set);
+}
+
+int attach_also(int kvm_vfio, const struct table *t)
+{
+	struct kvm_vfio_spapr_tce attach = { .groupfd = group, .tablefd = t->fd };
+
+	return vfio_attr(kvm_vfio, KVM_DEV_VFIO_GROUP_SET_SPAPR_TCE, &attach);
+}
+
+/* Tell KVM that the device's hardware tables follow this table. */
+int try_attach(const struct table *t)
+{
+	struct kvm_create_device create = { .type = KVM_DEV_TYPE_VFIO };
+
+	need(!ioctl(vm->fd, KVM_CREATE_DEVICE, &create), "KVM_CREATE_DEVICE(VFIO)");
+	need(!vfio_attr((int)create.fd, KVM_DEV_VFIO_GROUP_ADD, &group), "KVM_DEV_VFIO_GROUP_ADD");
+	if (attach_also((int)create.fd, t)) {
+		int err = errno;
+
+		detach((int)create.fd);
+		errno = err;
+		return -1;
+	}
+	return (int)create.fd;
+}
+
+int attach(const struct table *t)
+{
+	int fd = try_attach(t);
+
+	need(fd >= 0, "KVM_DEV_VFIO_GROUP_SET_SPAPR_TCE");
+	return fd;
+}
+
+void detach(int kvm_vfio)
+{
+	need(!vfio_attr(kvm_vfio, KVM_DEV_VFIO_GROUP_DEL, &group), "KVM_DEV_VFIO_GROUP_DEL");
+	close(kvm_vfio);
+}
