@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * tce-contend: several vCPUs update TCE tables at once, each its own entries of one table, or a
+ * table of its own; in software, or with the hardware table of a device behind it. Prints for each
+ * case how many hcalls are answered in a second, by all vCPUs together.
+ */
+#include <endian.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "guest-entry.h"
+#include "hw-test.h"
+
+#define PAGE_SHIFT  12UL
+#define REGION	    (WINDOW / GUEST_MAX_CPUS) /* of the bus, a vCPU's own part */
+#define PART_MASK   (REGION / 2 - 1)	      /* what the loop goes round in: no carry comes out */
+#define TARGET	    0x1000003UL		      /* an entry that is good */
+#define TRY_NS	    60000000UL
+#define TRIES	    5
+#define FIRST_COUNT 20UL
+
+struct load {
+	const char *name;
+	u64 nr;
+	u64 entries; /* updated by each call */
+};
+
+static const struct load loads[] = {
+	{ "H_PUT_TCE", H_PUT_TCE, 1 },
+	{ "H_PUT_TCE_INDIRECT-512", H_PUT_TCE_INDIRECT, TCE_LIST_MAX },
+};
+
+static u64 now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (u64)ts.tv_sec * 1000000000UL + (u64)ts.tv_nsec;
+}
+
+/* What this vCPU does all the time: round and round in its part of the bus */
+static void set_up(int cpu, const struct load *load, u64 liobn)
+{
+	struct vcpu *vcpu = &vm->vcpu[cpu];
+	struct guest_op *op = vm_ram(vm, vcpu->guest->ops);
+	u64 base = (u64)cpu * REGION;
+	bool list = load->entries > 1;
+
+	memset(op, 0, sizeof(*op));
+	op->in[0] = load->nr;
+	op->in[1] = liobn;
+	op->in[2] = base;
+	op->in[3] = list ? vcpu_list_gpa(vcpu) : TARGET;
+	op->in[4] = load->entries;
+	vcpu->guest->loop_stride = load->entries << PAGE_SHIFT;
+	vcpu->guest->loop_mask = base | PART_MASK;
+	for (u64 i = 0; list && i < TCE_LIST_MAX; i++)
+		vcpu_list(vcpu)[i] = htobe64(TARGET + (i << PAGE_SHIFT));
+}
+
+/* Nanoseconds in which the first `ncpus` vCPUs do `count` calls each */
+static u64 run(int ncpus, u64 count)
+{
+	u64 start = now_ns();
+
+	for (int i = 0; i < ncpus; i++) {
+		vm->vcpu[i].guest->loop_count = count;
+		vcpu_start(&vm->vcpu[i], guest_timed_loop);
+	}
+	for (int i = 0; i < ncpus; i++)
+		if (!vcpu_wait(&vm->vcpu[i]))
+			die("the guest: %s", vm->failed);
+	return now_ns() - start;
+}
+
+static int compare(const void *a, const void *b)
+{
+	const double *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+/* Hcalls in a second, as the median of some tries */
+static double measure(int ncpus)
+{
+	u64 count = FIRST_COUNT, ns;
+	double rate[TRIES];
+
+	while ((ns = run(ncpus, count)) < TRY_NS)
+		count += 1 + count * (ns < TRY_NS / 8 ? 4 : 1);
+	for (int i = 0; i < TRIES; i++)
+		rate[i] = (double)count * ncpus * 1e9 / (double)run(ncpus, count);
+	qsort(rate, TRIES, sizeof(rate[0]), compare);
+	return rate[TRIES / 2];
+}
+
+static void check_entries(const struct load *load, u64 liobn, int cpu)
+{
+	u64 tce = 0;
+
+	if (table_read(table_find(vm, liobn), (u64)cpu * REGION >> PAGE_SHIFT, 1, &tce) ||
+	    tce != TARGET)
+		die("%s by vCPU %d: its first entry is %#lx", load->name, cpu, tce);
+}
+
+static void measure_all(const char *kind, const char *tables, bool each)
+{
+	for (size_t i = 0; i < sizeof(loads) / sizeof(loads[0]); i++) {
+		for (int ncpus = 1; ncpus <= GUEST_MAX_CPUS; ncpus *= 2) {
+			for (int cpu = 0; cpu < ncpus; cpu++)
+				set_up(cpu, &loads[i], LIOBN + (each ? (u64)cpu : 0));
+			printf("contend %s/%s/%s/%d %.0f\n", kind, loads[i].name, tables, ncpus,
+			       measure(ncpus));
+			for (int cpu = 0; cpu < ncpus; cpu++)
+				check_entries(&loads[i], LIOBN + (each ? (u64)cpu : 0), cpu);
+		}
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct vm_options opt = { .mem_size = 64UL << 20, .nvcpus = GUEST_MAX_CPUS };
+	bool hw = argc > 1 && !strcmp(argv[1], "hardware");
+	int kvm_vfio = -1;
+
+	if (argc > 2)
+		opt.mmu = strcmp(argv[2], "hpt") ? MMU_RADIX : MMU_HPT;
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	vm = vm_create(&opt);
+	for (u64 i = 0; i < GUEST_MAX_CPUS; i++)
+		if (table_create(vm, LIOBN + i, PAGE_SHIFT, 0, WINDOW >> PAGE_SHIFT))
+			die("table %lu can't be made", i);
+	if (hw) {
+		open_group();
+		register_memory(vm->slot[0].mem, vm->mem_size);
+		create_window(PAGE_SHIFT);
+		kvm_vfio = attach(table_find(vm, LIOBN));
+	}
+	measure_all(hw ? "hardware" : "software", "one", false);
+	for (u64 i = 1; hw && i < GUEST_MAX_CPUS; i++)
+		need(!attach_also(kvm_vfio, table_find(vm, LIOBN + i)), "attaching a table");
+	measure_all(hw ? "hardware" : "software", "each", true);
+	if (hw)
+		detach(kvm_vfio);
+	vm_destroy(vm);
+	return 0;
+}
