@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Put behind KVM's own Makefile (arch/powerpc/kvm/Makefile) by `prepare': the modules are built
+# outside of the kernel's tree, against a vmlinux without the series.
+tce-kvm-top := $(src)/../../..
+
+# KVM's headers with the series come before the kernel's own.
+LINUXINCLUDE := -I$(tce-kvm-top)/arch/powerpc/include \
+	-I$(tce-kvm-top)/arch/powerpc/include/uapi \
+	-I$(tce-kvm-top)/include -I$(tce-kvm-top)/include/uapi $(LINUXINCLUDE)
+ccflags-y := -I$(src) -I$(tce-kvm-top)/virt/kvm
+
+# What this is built from and vmlinux have the same structures, or it is not built.
+kvm-y += ../../../layout.o ../../../eventfd-id.o
+# These answer hcalls in the module, too: of nested guests.
+kvm-hv-$(CONFIG_SPAPR_TCE_IOMMU) += book3s_hv_rm_tce.o
