@@ -11,6 +11,7 @@ extern const char __start_guest_code[], __stop_guest_code[];
 /* Each gets the guest address of its struct guest_cpu and ends with GUEST_DONE. */
 void guest_run_ops(struct guest_cpu *cpu);
 void guest_timed_loop(struct guest_cpu *cpu);
+void guest_use_pmu(struct guest_cpu *cpu);
 void guest_churn(struct guest_cpu *cpu);
 
 #endif

@@ -129,6 +129,38 @@ GUEST void guest_timed_loop(struct guest_cpu *cpu)
 	done();
 }
 
+/*
+ * The first op of the list, loop_count times, each between a store to the performance monitor's
+ * MMCR0 and a look at it. Before each, KVM gives the monitor to the guest, and is then told that it
+ * need not: so KVM may take it away again whenever the guest exits.
+ */
+GUEST void guest_use_pmu(struct guest_cpu *cpu)
+{
+	const struct guest_op *op = (const struct guest_op *)cpu->ops;
+	volatile unsigned char *in_use = (unsigned char *)cpu->vpa + VPA_PMC_IN_USE_AT;
+	const u64 frozen = 0x80000000, mine = 0x60000000; /* FC; FCS and FCP: nothing is counted */
+	u64 i, set, got;
+	long ret;
+
+	*(volatile unsigned short *)(cpu->vpa + VPA_LENGTH_AT) = __builtin_bswap16(VPA_LENGTH);
+	ret = hcall(H_REGISTER_VPA, VPA_REGISTER, cpu->id, cpu->vpa, 0, 0).r3;
+	if (ret != H_SUCCESS)
+		fail(CHECK_RC, 0, 0, H_REGISTER_VPA, (u64)ret);
+	for (i = 0; i < cpu->loop_count; i++) {
+		*in_use = 1;
+		hcall(H_GET_TCE, ~0UL, 0, 0, 0, 0); /* of no table: an exit to the VMM */
+		*in_use = 0;
+		asm volatile("mtspr 795, %1\n\tisync\n\tmfspr %0, 795" : "=r"(set) : "r"(mine));
+		ret = hcall(op->in[0], op->in[1], op->in[2], op->in[3], op->in[4], 0).r3;
+		asm volatile("mfspr %0, 795" : "=r"(got));
+		if (ret != H_SUCCESS)
+			fail(CHECK_RC, op->in[1], op->in[2], op->in[0], (u64)ret);
+		if (got == set && !(got & frozen))
+			cpu->pmu_kept++;
+	}
+	done();
+}
+
 /* TCE number `seq` of the pattern must be in the table now. */
 GUEST_INLINE void expect(const struct guest_churn *t, u64 seq, u64 want, u64 check)
 {

@@ -14,6 +14,7 @@
 #define H_SET_DABR	   0x28
 #define H_LOGICAL_CI_LOAD  0x3c
 #define H_LOGICAL_CI_STORE 0x40
+#define H_REGISTER_VPA	   0xdc
 #define H_STUFF_TCE	   0x138
 #define H_PUT_TCE_INDIRECT 0x13c
 
@@ -42,6 +43,12 @@
 #define CHECK_TIME   4 /* the timebase went back */
 #define CHECK_MMIO   5 /* an MMIO load gave a value twice, or skipped one */
 
+/* A VPA (LoPAPR 14.11.3.2): how it is registered, its length, and a byte in it */
+#define VPA_REGISTER	  (1UL << 45)
+#define VPA_LENGTH_AT	  4 /* 16 bits */
+#define VPA_LENGTH	  640
+#define VPA_PMC_IN_USE_AT 0xbb /* the performance monitor's registers are to be kept */
+
 /* Guest memory, all below GUEST_RAM_MIN; slot 0 starts at 0 */
 #define GUEST_VECTORS	0x0UL
 #define GUEST_CODE	0x10000UL
@@ -52,6 +59,8 @@
 #define GUEST_OPS	0x400000UL /* struct guest_op arrays, one for each vCPU */
 #define GUEST_OPS_SIZE	0x100000UL
 #define GUEST_MAX_CPUS	8
+#define GUEST_VPAS	0xe00000UL /* a VPA for each vCPU */
+#define GUEST_VPA_SIZE	0x10000UL
 #define GUEST_RAM_MIN	(16UL << 20)
 
 /*
@@ -114,6 +123,9 @@ struct guest_cpu {
 	u64 loop_stride; /* what each round adds to r5 ... */
 	u64 loop_mask;	 /* ... and the bits of r5 that it may use */
 	u64 loop_ticks;	 /* result: timebase ticks */
+	u64 vpa;	 /* for the test of the performance monitor: guest address of a VPA ... */
+	u64 id;		 /* ... and the vCPU's number in KVM */
+	u64 pmu_kept;	 /* result: rounds in which it was as the guest had set it */
 	u64 ntables;
 	struct guest_churn table[GUEST_MAX_TABLES];
 };

@@ -429,6 +429,8 @@ static void create_vcpu(struct vm *vm, int index)
 	vcpu->guest = vm_ram(vm, GUEST_CPUS + (u64)index * GUEST_CPU_SIZE);
 	vcpu->guest->ops = GUEST_OPS + (u64)index * GUEST_OPS_SIZE;
 	vcpu->guest->list = vcpu_list_gpa(vcpu);
+	vcpu->guest->id = (u64)index * (stride > 0 ? (u64)stride : 1);
+	vcpu->guest->vpa = GUEST_VPAS + (u64)index * GUEST_VPA_SIZE;
 	vcpu->guest->hpt = !vm->radix && !vm->pr;
 	err = pthread_create(&vcpu->thread, NULL, vcpu_thread, vcpu);
 	if (err)

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * tce-hcall-test: what the fast path of TCE hcalls may not do though every answer would be right:
+ * read a list that the VMM keeps from itself, or change what the guest has in registers that no
+ * hcall is about. One line a check, for the lab's scenarios.
+ */
+#include <endian.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "guest-entry.h"
+#include "vm.h"
+
+#define LIOBN	    0x80000000UL
+#define ENTRIES	    1024UL
+#define MAPPED(gpa) ((u64)(gpa) | 3)
+#define LIST_COUNT  8UL
+#define PMU_ROUNDS  100UL
+/* The others may have met an interrupt of the host, which is a full exit. */
+#define PMU_KEPT 90UL
+
+static struct vm *vm;
+static struct table *table;
+
+static u64 fast_count(void)
+{
+	FILE *f = fopen("/sys/kernel/debug/kvm/tce_fast", "re");
+	u64 count = 0;
+
+	if (!f || fscanf(f, "%lu", &count) != 1)
+		die("KVM's count of fast TCE hcalls can't be read");
+	fclose(f);
+	return count;
+}
+
+static void fill_list(u64 first)
+{
+	for (u64 i = 0; i < LIST_COUNT; i++)
+		vcpu_list(&vm->vcpu[0])[i] = htobe64(MAPPED((first + i) << 12));
+}
+
+/* An H_PUT_TCE_INDIRECT of the list; true if KVM did not leave it to the VMM and it was well */
+static bool put_list(void)
+{
+	struct guest_op op = { .in = { H_PUT_TCE_INDIRECT, LIOBN, 0, vcpu_list_gpa(&vm->vcpu[0]),
+				       LIST_COUNT } };
+
+	if (!vcpu_run_ops(&vm->vcpu[0], &op, 1))
+		die("the guest failed: %s", vm->failed);
+	return !op.exited && op.out[0] == H_SUCCESS;
+}
+
+static u64 entry(u64 index)
+{
+	u64 tce = 0;
+
+	return table_read(table, index, 1, &tce) ? ~0UL : tce;
+}
+
+static void protect(int prot, const char *what)
+{
+	u64 *list = vcpu_list(&vm->vcpu[0]);
+
+	if (mprotect(list, GUEST_LIST_SIZE, prot))
+		die("mprotect(%s): %s", what, strerror(errno));
+}
+
+/*
+ * The list is where the guest wants it, but the VMM may not read it at the moment: that is a list
+ * that can't be read, and nothing of it may come into the table.
+ */
+static void test_unreadable_list(void)
+{
+	u64 before, got;
+	bool fast;
+
+	fill_list(1);
+	put_list(); /* KVM may have to map the page first */
+	before = fast_count();
+	check(put_list() && entry(0) == MAPPED(1UL << 12), "list: one that can be read is stored",
+	      "entry 0 is %#lx", entry(0));
+	fast = fast_count() > before;
+	check(fast, "list: ... by the fast path", "it was another");
+
+	fill_list(100);
+	protect(PROT_NONE, "none");
+	before = fast_count();
+	check(!put_list(), "list: one that the VMM has made PROT_NONE is left to the VMM",
+	      "KVM has answered it");
+	got = entry(0);
+	check(got == MAPPED(1UL << 12), "list: ... and nothing of it is stored", "entry 0 is %#lx",
+	      got);
+	check(fast_count() == before, "list: ... and the fast path did not answer it", "it did");
+
+	protect(PROT_READ, "read");
+	check(put_list() && entry(0) == MAPPED(100UL << 12),
+	      "list: one that is PROT_READ is stored", "entry 0 is %#lx", entry(0));
+	protect(PROT_READ | PROT_WRITE, "all");
+	fill_list(200);
+	check(put_list() && entry(LIST_COUNT - 1) == MAPPED((200UL + LIST_COUNT - 1) << 12),
+	      "list: it can be read again", "the last entry is %#lx", entry(LIST_COUNT - 1));
+}
+
+/* The guest's performance monitor: with KVM's, it could tell what the host does. */
+static void test_pmu(void)
+{
+	struct vcpu *vcpu = &vm->vcpu[0];
+	struct guest_op *op = vm_ram(vm, vcpu->guest->ops);
+	u64 before;
+
+	*op = (struct guest_op){ .in = { H_PUT_TCE, LIOBN, 0, MAPPED(0x5000) } };
+	vcpu->guest->loop_count = PMU_ROUNDS;
+	before = fast_count();
+	vcpu_start(vcpu, guest_use_pmu);
+	if (!vcpu_wait(vcpu))
+		die("the guest failed: %s", vm->failed);
+	check(fast_count() - before >= PMU_KEPT, "monitor: H_PUT_TCE is answered by the fast path",
+	      "%lu of %lu", fast_count() - before, PMU_ROUNDS);
+	check(vcpu->guest->pmu_kept >= PMU_KEPT,
+	      "monitor: after it, the guest has the MMCR0 that it had", "in %lu of %lu rounds",
+	      vcpu->guest->pmu_kept, PMU_ROUNDS);
+}
+
+int main(int argc, char **argv)
+{
+	struct vm_options opt = { .mem_size = 64UL << 20, .nvcpus = 1 };
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (argc != 2 || (strcmp(argv[1], "hpt") && strcmp(argv[1], "radix")))
+		die("usage: tce-hcall-test hpt|radix");
+	opt.mmu = argv[1][0] == 'h' ? MMU_HPT : MMU_RADIX;
+	vm = vm_create(&opt);
+	if (table_create(vm, LIOBN, 12, 0, ENTRIES))
+		die("no table");
+	table = table_find(vm, LIOBN);
+	test_unreadable_list();
+	test_pmu();
+	vm_destroy(vm);
+	return check_failures ? 1 : 0;
+}
