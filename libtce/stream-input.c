@@ -10,8 +10,14 @@
 
 #include "stream-input.h"
 
-/* Small enough to stay in the processor's cache. */
+/* Small enough to stay in the processor's cache; for fuzzing, so small that it often ends. */
+#ifdef TCE_FUZZING
+#define BUFFER_SIZE (12U << 10)
+#else
 #define BUFFER_SIZE (256U << 10)
+#endif
+/* Numbers that a section can have. */
+#define SECTION_IDS (1U << 17)
 /* As much is read as soon as it is sought over. */
 #define SEEK_MIN BUFFER_SIZE
 
@@ -201,15 +207,25 @@ int tce_stream_fill_ahead(struct stream_input *in, size_t n)
 }
 
 /*
+ * Without a description the end mark is the last byte, behind the footer of a section: 7e, be32 id.
+ * QEMU numbers its sections from 0 on.
+ */
+static bool ends_behind_footer(const struct stream_input *in)
+{
+	return (in->tail >> 40 & UINT8_MAX) == QEMU_FOOTER &&
+	       (in->tail >> 8 & UINT32_MAX) < SECTION_IDS && (in->tail & UINT8_MAX) == QEMU_END;
+}
+
+/*
  * Can what has ended in the middle have been taken for something else? It can if the stream ends
- * where its description does, for then QEMU takes it; and if its machine is none with TCE
- * tables, of which nothing is known.
+ * where its description does, or as one without a description, for then QEMU takes it; and if its
+ * machine is none with TCE tables, of which nothing is known.
  */
 static bool may_be_whole(const struct stream_input *in)
 {
 	const char *machine = in->stats->machine;
 
-	return (in->watch && in->ending == in->base + in->end) ||
+	return (in->watch && (in->ending == in->base + in->end || ends_behind_footer(in))) ||
 	       (machine[0] && strncmp(machine, "pseries", strlen("pseries")));
 }
 

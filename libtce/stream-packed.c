@@ -4,6 +4,7 @@
  * chunk brings is not used before its hash has been checked.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "hash.h"
@@ -11,9 +12,13 @@
 
 #define BUFFER_SIZE (CHUNK_HEADER_SIZE + CHUNK_MAX)
 /*
- * More than all windows of a machine can have: a few bytes of a stream stand for any number of
- * entries, and somebody has to write them all.
+ * A few bytes of a stream stand for any number of entries, and somebody has to write them all. So
+ * many are written for nothing: a window of 2^27 entries, the largest that guests make. For more,
+ * the stream must have brought something: that of a guest has its RAM and its devices.
  */
+#define ENTRIES_FREE	 (1ULL << 27)
+#define ENTRIES_PER_BYTE (1ULL << 13)
+/* More than all windows of a machine can have. */
 #define ENTRIES_MAX (1ULL << 32)
 
 /* Keep an error, with the place in the packed stream where it was found. */
@@ -148,10 +153,6 @@ static int begin_table(struct unpacker *unpacker)
 	/* QEMU's count is 32 bits. */
 	if (!(geometry.known & TCE_KNOWN_ENTRIES) || geometry.entries > UINT32_MAX)
 		return corrupt(unpacker, "a table of an impossible size");
-	if (geometry.entries > ENTRIES_MAX - unpacker->stats->entries)
-		return failed(unpacker,
-			      tce_set_error(&unpacker->error, TCE_ERR_LIMIT, 0,
-					    "packed stream: more entries than any machine has"));
 	tce_begin_cursor(&unpacker->cursor, unpacker->reader);
 	unpacker->left = geometry.entries;
 	unpacker->image_ended = false;
@@ -200,6 +201,21 @@ static void end_table(struct unpacker *unpacker)
 	unpacker->reader = NULL;
 }
 
+/* May that many more be written? Only what is written counts: a table can be cut. */
+static int check_work(struct unpacker *unpacker, size_t count)
+{
+	const uint64_t paid = (unpacker->base + unpacker->pos) * ENTRIES_PER_BYTE;
+
+	unpacker->made += count;
+	if (unpacker->made <= min_u64(ENTRIES_FREE + paid, ENTRIES_MAX))
+		return 0;
+	return failed(unpacker,
+		      tce_set_error(&unpacker->error, TCE_ERR_LIMIT, 0,
+				    "packed stream: more than %" PRIu64
+				    " entries of tables in its first %" PRIu64 " bytes",
+				    unpacker->made - count, unpacker->base + unpacker->pos));
+}
+
 /* The next entries of the table, as QEMU has them; at most TCE_BLOCK_MAX. */
 static int next_words(struct unpacker *unpacker, size_t *count)
 {
@@ -207,6 +223,9 @@ static int next_words(struct unpacker *unpacker, size_t *count)
 	int ret;
 
 	*count = (size_t)min_u64(unpacker->left, TCE_BLOCK_MAX);
+	ret = check_work(unpacker, *count);
+	if (ret)
+		return ret;
 	ret = tce_cursor_words(&unpacker->cursor, unpacker->words, *count, &unpacker->image_error);
 	if (ret)
 		return image_failed(unpacker, ret);
@@ -339,10 +358,9 @@ int tce_open_unpacker(struct unpacker *unpacker)
 	if (ret <= 0)
 		return ret < 0 ? ret : torn(unpacker);
 	if (load_le32(unpacker->buf + 4) != PACKED_VERSION)
-		return failed(unpacker,
-			      tce_set_error(&unpacker->error, TCE_ERR_VERSION, 0,
-					    "version %unpacker of packed streams is not known",
-					    load_le32(unpacker->buf + 4)));
+		return failed(unpacker, tce_set_error(&unpacker->error, TCE_ERR_VERSION, 0,
+						      "version %u of packed streams is not known",
+						      load_le32(unpacker->buf + 4)));
 	unpacker->pos = PACKED_HEADER_SIZE;
 	unpacker->chunk_end = unpacker->pos;
 	return 0;

@@ -26,6 +26,7 @@
  * @left: how many of them are still to come.
  * @image_ended: the image has been read to its end.
  * @words: TCE_BLOCK_MAX entries.
+ * @made: entries that were written out so far.
  * @bytes: of QEMU's stream, given back so far.
  * @tables: packed ones so far.
  * @piece: for a source: what is left of a piece.
@@ -50,6 +51,7 @@ struct unpacker {
 	uint64_t left;
 	bool image_ended;
 	uint64_t *words;
+	uint64_t made;
 	uint64_t bytes, tables;
 	const uint8_t *piece;
 	size_t piece_left;

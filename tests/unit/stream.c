@@ -765,6 +765,34 @@ static void tables_that_are_cut_pass(void **state)
 	}
 }
 
+/* The same in a stream without a description, which ends with the end mark. */
+static void tables_that_are_cut_pass_undescribed(void **state)
+{
+	static const uint8_t fake[9] = { 0x80, 0, 0, 0, 0, 1, 0, 0, 0 };
+	struct tce_stream_stats stats;
+	struct tce_error err = TCE_ERROR_INIT;
+	struct memory packed = { 0 };
+	struct maker m = { 0 };
+
+	put_beginning(&m);
+	put_ends(&m);
+	put_section(&m, 4, 9, "spapr_iommu", 0x80000000, 3);
+	put_bytes(&m, fake, sizeof(fake));
+	put_bytes(&m, "what is no table", 16);
+	put_footer(&m, 9);
+	put_device(&m, 3, "globalstate", "running", 8);
+	/* without its end mark it is torn, and so it is when that is another byte */
+	assert_int_equal(pack(m.data, m.size, &packed, 0, NULL, &err), TCE_ERR_TORN);
+	put_8(&m, 1);
+	assert_int_equal(pack(m.data, m.size, &packed, 0, NULL, &err), TCE_ERR_TORN);
+	m.data[m.size - 1] = 0;
+	assert_int_equal(round_trip(&m, 0, &stats), 0);
+	assert_false(stats.understood);
+	assert_non_null(strstr(stats.stopped_why, "looked like"));
+	free_memory(&packed);
+	free_maker(&m);
+}
+
 /* Tables that an image would make larger are left as they are. */
 static void many_small_tables_stay_small(void **state)
 {
@@ -800,11 +828,11 @@ static void put_chunk(struct memory *packed, uint32_t type, const void *payload,
 	assert_int_equal(sink.write(sink.ctx, payload, size), 0);
 }
 
-/* A packed stream with a table of 2^32 - 1 entries, all of one value. */
-static void pack_bomb(struct memory *packed)
+/* A packed stream with a table of so many entries, all of one value. */
+static void pack_bomb(struct memory *packed, uint32_t entries)
 {
-	const struct tce_geometry geometry = { .known = TCE_KNOWN_ENTRIES, .entries = UINT32_MAX };
-	const struct tce_extent run = { .count = UINT32_MAX, .tce = 3 };
+	const struct tce_geometry geometry = { .known = TCE_KNOWN_ENTRIES, .entries = entries };
+	const struct tce_extent run = { .count = entries, .tce = 3 };
 	struct memory image = { 0 };
 	struct tce_sink sink = memory_sink(&image), to = memory_sink(packed);
 	struct maker m = { .footers = true };
@@ -822,11 +850,11 @@ static void pack_bomb(struct memory *packed)
 	put_bytes(&m, "QEVM\0\0\0\3", 8);
 	put_section(&m, 4, 9, "spapr_iommu", 0x80000000, 3);
 	put_be32(&m, 0x80000000);
-	put_be32(&m, UINT32_MAX);
+	put_be32(&m, entries);
 	put_8(&m, 0);
 	put_chunk(packed, 1, m.data, m.size, &hash);
 	put_chunk(packed, 2, image.data, image.size, &hash);
-	sizes[0] = m.size + UINT32_MAX * sizeof(uint64_t);
+	sizes[0] = m.size + entries * sizeof(uint64_t);
 	m.size = 0;
 	put_8(&m, 0);
 	put_footer(&m, 9);
@@ -859,7 +887,7 @@ static void looking_takes_no_work_by_claim(void **state)
 	struct tce_stream_hooks hooks = { .ctx = &entries, .extent = count_extent };
 	int round;
 
-	pack_bomb(&packed);
+	pack_bomb(&packed, UINT32_MAX);
 	for (round = 0; round < 2; round++) {
 		in = (struct memory){ .data = packed.data, .size = packed.size };
 		source = memory_source(&in);
@@ -870,6 +898,51 @@ static void looking_takes_no_work_by_claim(void **state)
 	}
 	assert_true(entries == UINT32_MAX);
 	free_memory(&packed);
+}
+
+static int count_bytes(void *ctx, const void *buf, size_t len)
+{
+	*(uint64_t *)ctx += len;
+	return 0;
+}
+
+/* And who wants the bytes gets what the largest window has, or what the stream has paid for. */
+static void unpacking_takes_no_work_by_claim(void **state)
+{
+	struct memory packed = { 0 };
+	struct tce_error err = TCE_ERROR_INIT;
+	struct tce_source source;
+	uint64_t bytes = 0;
+	struct tce_sink sink = { count_bytes, &bytes };
+
+	pack_bomb(&packed, UINT32_MAX);
+	assert_true(packed.size < 400);
+	source = memory_source(&packed);
+	assert_int_equal(tce_unpack_stream(&source, &sink, NULL, NULL, &err), TCE_ERR_LIMIT);
+	assert_non_null(strstr(err.message, "more than 13"));
+	assert_true(bytes < (140ULL << 20) * sizeof(uint64_t));
+	free_memory(&packed);
+
+	bytes = 0;
+	pack_bomb(&packed, 1 << 27);
+	source = memory_source(&packed);
+	assert_int_equal(tce_unpack_stream(&source, &sink, NULL, NULL, &err), 0);
+	assert_true(bytes > (1ULL << 27) * sizeof(uint64_t));
+	free_memory(&packed);
+}
+
+/* A version of packed streams that is not known is named. */
+static void another_version_is_refused(void **state)
+{
+	uint8_t head[] = "\x89TCS\7\0\0\0";
+	struct memory packed = { .data = head, .size = sizeof(head) - 1 };
+	struct tce_error err = TCE_ERROR_INIT;
+	struct tce_source source = memory_source(&packed);
+	uint64_t bytes = 0;
+	struct tce_sink sink = { count_bytes, &bytes };
+
+	assert_int_equal(tce_unpack_stream(&source, &sink, NULL, NULL, &err), TCE_ERR_VERSION);
+	assert_non_null(strstr(err.message, "version 7 of packed streams"));
 }
 
 static void old_machines_have_no_footers(void **state)
@@ -1080,8 +1153,11 @@ int main(void)
 		cmocka_unit_test(disks_are_understood),
 		cmocka_unit_test(mapped_ram_is_understood),
 		cmocka_unit_test(tables_that_are_cut_pass),
+		cmocka_unit_test(tables_that_are_cut_pass_undescribed),
 		cmocka_unit_test(many_small_tables_stay_small),
 		cmocka_unit_test(looking_takes_no_work_by_claim),
+		cmocka_unit_test(unpacking_takes_no_work_by_claim),
+		cmocka_unit_test(another_version_is_refused),
 		cmocka_unit_test(old_machines_have_no_footers),
 		cmocka_unit_test(fake_tables_are_not_believed),
 		cmocka_unit_test(half_tables_pass),
