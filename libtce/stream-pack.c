@@ -29,7 +29,7 @@
 #include "stream-private.h"
 
 /* Short pieces of the stream wait for each other up to this size, until more is waited for. */
-#define PENDING_MAX (64U << 10)
+#define PENDING_MAX (CHUNK_MAX / 16)
 
 /* An image has more bytes than so many entries, whatever they are. */
 #define RAW_MAX 8

@@ -128,9 +128,13 @@ size_t tce_stream_correct_sizes(const char *json, size_t len, const struct strea
 #define PACKED_VERSION	   1U
 #define PACKED_HEADER_SIZE 8
 #define CHUNK_HEADER_SIZE  OUTPUT_HEADROOM
-#define CHUNK_MAX	   (1U << 20)
-#define CHUNK_END_SIZE	   16
-#define CHUNK_CUT_SIZE	   8
+#ifdef TCE_FUZZING
+#define CHUNK_MAX (16U << 10) /* large buffers are what fuzzing waits for */
+#else
+#define CHUNK_MAX (1U << 20)
+#endif
+#define CHUNK_END_SIZE 16
+#define CHUNK_CUT_SIZE 8
 
 enum chunk_type {
 	CHUNK_BYTES = 1,

@@ -2,9 +2,10 @@
 /*
  * Runs a fuzz target without a fuzzer: every file of the corpus as it is, then a fixed number of
  * mutations of them, the same ones each time. A target built with clang -fsanitize=fuzzer instead
- * of this file is one for libFuzzer.
+ * of this file is one for libFuzzer, which knows better what to change.
  *
  *	driver RUNS FOLDER...
+ *	driver --write TO FOLDER...	writes the corpus to TO, one file for each input
  *
  * When the target crashes, the input is in $TCE_FUZZ_CRASH, or in fuzz-crash in the folder where
  * the target ran.
@@ -23,6 +24,8 @@
 #define INPUT_MAX  (1 << 20)
 #define CORPUS_MAX 4096
 
+const bool made_inputs_first = true;
+
 struct input {
 	uint8_t *data;
 	size_t size;
@@ -40,6 +43,18 @@ static uint64_t next_random(void)
 	state ^= state >> 7;
 	state ^= state << 17;
 	return state * 0x2545f4914f6cdd1d;
+}
+
+/* Most targets have all of their corpus in files. */
+__attribute__((weak)) void fill_corpus(void)
+{
+}
+
+/* A target without trouble.c has no trouble. */
+__attribute__((weak)) unsigned long fuzz_every_trouble(const uint8_t *data, size_t size)
+{
+	LLVMFuzzerTestOneInput(data, size);
+	return 1;
 }
 
 static size_t below(size_t limit)
@@ -162,45 +177,86 @@ static void keep_crash(int sig)
 	raise(sig);
 }
 
+static int write_corpus(const char *folder)
+{
+	char path[1024];
+	FILE *file;
+	size_t i;
+
+	for (i = 0; i < corpus_count; i++) {
+		snprintf(path, sizeof(path), "%s/seed-%zu", folder, i);
+		file = fopen(path, "wb");
+		if (!file || fwrite(corpus[i].data, 1, corpus[i].size, file) != corpus[i].size ||
+		    fclose(file)) {
+			perror(path);
+			return 1;
+		}
+	}
+	return 0;
+}
+
+/* An input that takes 20 seconds is as bad as one that crashes. */
+static void limit_time(void)
+{
+	alarm(20);
+}
+
+static unsigned long run_corpus(void)
+{
+	unsigned long executions = 0;
+	size_t i;
+
+	for (i = 0; i < corpus_count; i++) {
+		current_size = corpus[i].size;
+		memcpy(current, corpus[i].data, current_size);
+		limit_time();
+		executions += fuzz_every_trouble(current, current_size);
+	}
+	return executions;
+}
+
+static void run_mutation(void)
+{
+	const struct input *input = &corpus[below(corpus_count)];
+	uint64_t changes = 1 + next_random() % 4;
+
+	current_size = input->size;
+	memcpy(current, input->data, current_size);
+	while (changes--)
+		mutate();
+	limit_time();
+	LLVMFuzzerTestOneInput(current, current_size);
+}
+
 int main(int argc, char **argv)
 {
-	unsigned long runs, run;
+	unsigned long runs, run, executions;
+	const char *to = NULL;
+	int folder = 2;
 	size_t i;
-	int folder;
 
-	if (argc < 3)
+	if (argc > 2 && !strcmp(argv[1], "--write"))
+		to = argv[folder++];
+	if (argc < folder)
 		return 2;
 	runs = strtoul(argv[1], NULL, 10);
 	signal(SIGABRT, keep_crash);
 	signal(SIGALRM, keep_crash);
 	fill_corpus();
-	for (folder = 2; folder < argc; folder++)
+	for (; folder < argc; folder++)
 		read_corpus(argv[folder]);
 	if (!corpus_count) {
 		fprintf(stderr, "no corpus\n");
 		return 2;
 	}
-
-	for (i = 0; i < corpus_count; i++) {
-		current_size = corpus[i].size;
-		memcpy(current, corpus[i].data, current_size);
-		alarm(20);
-		LLVMFuzzerTestOneInput(current, current_size);
-	}
-	for (run = 0; run < runs; run++) {
-		const struct input *input = &corpus[below(corpus_count)];
-		uint64_t changes = 1 + next_random() % 4;
-
-		current_size = input->size;
-		memcpy(current, input->data, current_size);
-		while (changes--)
-			mutate();
-		/* An input that takes 20 seconds is as bad as one that crashes. */
-		alarm(20);
-		LLVMFuzzerTestOneInput(current, current_size);
-	}
+	if (to)
+		return write_corpus(to);
+	executions = run_corpus();
+	for (run = 0; run < runs; run++)
+		run_mutation();
 	alarm(0);
-	printf("%zu inputs of the corpus and %lu mutations of them\n", corpus_count, runs);
+	printf("%lu executions: %zu inputs of the corpus with every failure, %lu mutations\n",
+	       executions + runs, corpus_count, runs);
 	for (i = 0; i < corpus_count; i++)
 		free(corpus[i].data);
 	return 0;

@@ -6,61 +6,157 @@
  * takes any hash, and begins with images of the writer and of the independent one of the unit
  * tests.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "fuzz.h"
 #include "tce-stream.h"
 
-struct bytes {
-	const uint8_t *data;
-	size_t size;
-	size_t at;
-};
-
-static ssize_t bytes_read(void *ctx, void *buf, size_t len)
-{
-	struct bytes *bytes = ctx;
-
-	if (bytes->at >= bytes->size)
-		return 0;
-	if (len > bytes->size - bytes->at)
-		len = bytes->size - bytes->at;
-	memcpy(buf, bytes->data + bytes->at, len);
-	bytes->at += len;
-	return (ssize_t)len;
-}
-
 static int bytes_seek(void *ctx, int64_t distance)
 {
-	struct bytes *bytes = ctx;
+	struct fuzz_bytes *bytes = ctx;
 
-	bytes->at += (size_t)distance;
+	if (fails_now())
+		return -EIO;
+	/* backwards, too: those bytes are still there */
+	if (distance > 0 && (uint64_t)distance > bytes->size)
+		distance = (int64_t)bytes->size;
+	bytes->data += distance;
+	bytes->size -= (size_t)distance;
 	return 0;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static uint8_t copy[4 << 20];
+static size_t copy_size;
+
+static int keep_copy(void *ctx, const void *buf, size_t len)
 {
-	struct bytes bytes = { .data = data, .size = size };
-	struct tce_source source = { .read = bytes_read, .ctx = &bytes, .seek = bytes_seek };
+	if (len > sizeof(copy) - copy_size || fails_now())
+		return -EIO;
+	memcpy(copy + copy_size, buf, len);
+	copy_size += len;
+	return 0;
+}
+
+/* Pieces of a table, up to a limit: a short image may have 2^50 entries in as many words. */
+struct pieces {
+	struct tce_reader *reader;
+	unsigned int left;
+};
+
+static int next_piece(void *ctx, struct tce_extent *extent, struct tce_error *err)
+{
+	struct pieces *pieces = ctx;
+
+	if (!pieces->left--)
+		return tce_set_error(err, TCE_ERR_LIMIT, 0, "enough pieces");
+	return tce_next_extent(pieces->reader, extent, err);
+}
+
+/* A copy of the whole image is one, and its tables have the same words. */
+static int copy_image(const uint8_t *data, size_t size, uint64_t *sum, struct tce_error *err)
+{
+	const struct tce_sink sink = { .write = keep_copy };
+	struct fuzz_bytes bytes = { data, size };
+	struct tce_source source = bytes_source(&bytes);
+	struct tce_writer *writer = NULL;
+	struct tce_geometry geometry;
+	struct pieces pieces = { .left = 5000 };
+	const struct tce_extents from = { next_piece, &pieces };
+	int ret;
+
+	*sum = 0;
+	copy_size = 0;
+	source.seek = bytes_seek;
+	ret = tce_create_reader(&pieces.reader, &source, err);
+	if (!ret)
+		ret = tce_create_writer(&writer, &sink, tce_reader_made_by(pieces.reader), err);
+	while (!ret && (ret = tce_next_table(pieces.reader, &geometry, err)) > 0) {
+		*sum = *sum * 31 + geometry.entries + geometry.liobn;
+		if (geometry.entries % 16 == 3)
+			ret = tce_skip_table(pieces.reader, err);
+		else
+			ret = tce_copy_table(writer, &geometry, &from, NULL, err);
+	}
+	if (!ret)
+		ret = tce_end_image(writer, err);
+	if (!ret && tce_writer_size(writer) != copy_size)
+		abort();
+	tce_destroy_writer(writer);
+	tce_destroy_reader(pieces.reader);
+	return ret;
+}
+
+/* A program that uses a writer wrongly is told so, and its image never becomes whole. */
+static void misuse_writer(const struct tce_geometry *geometry)
+{
+	const struct tce_sink sink = { .write = keep_copy };
+	const struct tce_extent run = { .first = geometry->entries, .count = 2, .tce = 3 };
+	struct tce_error err = TCE_ERROR_INIT;
+	struct tce_writer *writer;
+	uint64_t word = 3;
+
+	copy_size = 0;
+	if (tce_create_writer(&writer, &sink, NULL, &err))
+		return;
+	check_status(tce_end_table(writer, &err), &err);
+	check_status(tce_put_words(writer, 0, &word, 1, &err), &err);
+	check_status(tce_put_run(writer, &run, &err), &err);
+	check_status(tce_begin_table(writer, geometry, &err), &err);
+	check_status(tce_begin_table(writer, geometry, &err), &err);
+	check_status(tce_put_run(writer, &run, &err), &err);
+	check_status(tce_put_words(writer, geometry->entries, &word, 1, &err), &err);
+	if (!tce_end_image(writer, &err) && !has_failed())
+		abort();
+	tce_destroy_writer(writer);
+}
+
+static void check_copy(const uint8_t *data, size_t size)
+{
+	static uint8_t first[sizeof(copy)];
+	struct tce_error err = TCE_ERROR_INIT;
+	size_t first_size;
+	uint64_t sum, again;
+	int ret = copy_image(data, size, &sum, &err);
+
+	check_status(ret, &err);
+	if (ret)
+		return;
+	/* And a copy of a copy is the same to the byte. */
+	first_size = copy_size;
+	memcpy(first, copy, copy_size);
+	ret = copy_image(first, first_size, &again, &err);
+	check_status(ret, &err);
+	if (has_failed())
+		return;
+	if (ret || copy_size != first_size || memcmp(copy, first, first_size))
+		abort();
+}
+
+void fuzz_one(const uint8_t *data, size_t size)
+{
+	struct fuzz_bytes bytes = { data, size };
+	struct tce_source source = bytes_source(&bytes);
 	struct tce_error err = TCE_ERROR_INIT;
 	struct tce_geometry geometry;
 	static uint64_t words[64];
 	struct tce_reader *reader;
 	struct tce_extent extent;
-	char line[512];
 	int ret;
 
+	check_copy(data, size);
+	source.seek = bytes_seek;
 	ret = tce_create_reader(&reader, &source, &err);
 	if (ret < 0)
-		goto out_format;
+		goto out_check;
 	while ((ret = tce_next_table(reader, &geometry, &err)) > 0) {
 		uint64_t next = 0;
 
 		if (tce_check_geometry(&geometry, NULL) < 0)
 			abort();
+		if (geometry.entries % 8 == 0)
+			misuse_writer(&geometry);
 		while ((ret = tce_next_extent(reader, &extent, &err)) > 0) {
 			uint64_t sum = 0, i, last;
 
@@ -86,87 +182,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			break;
 	}
 	tce_destroy_reader(reader);
-out_format:
-	if (ret < 0 && (err.code != ret || !tce_format_error(&err, line, sizeof(line))[0]))
-		abort();
-	return 0;
-}
-
-static uint8_t made[1 << 20];
-static size_t made_size;
-
-static int keep(void *ctx, const void *buf, size_t len)
-{
-	if (len > sizeof(made) - made_size)
-		abort();
-	memcpy(made + made_size, buf, len);
-	made_size += len;
-	return 0;
-}
-
-/* A table and what changed in it, as it is saved while its guest runs. */
-static void add_updates(void)
-{
-	const struct tce_sink sink = { .write = keep };
-	int fd = memfd_create("table", 0), round;
-	struct tce_sender *sender;
-	struct tce_table *table;
-	uint64_t words[300];
-	size_t i;
-
-	made_size = 0;
-	if (fd < 0 || ftruncate(fd, 4096 * 8) || tce_open_table(&table, fd, NULL) ||
-	    tce_create_sender(&sender, table, &sink, NULL))
-		abort();
-	for (round = 0; round < 4; round++) {
-		for (i = 0; i < 300; i++)
-			words[i] = round == 1 ? 0 : i % (size_t)(round + 2) ? i << 12 | 3 : 7;
-		if (tce_write_words(table, (uint64_t)round * 100, words, 300, NULL, NULL) ||
-		    tce_send_round(sender, round == 3, NULL, NULL))
-			abort();
-	}
-	tce_destroy_sender(sender);
-	tce_close_table(table);
-	close(fd);
-	add_to_corpus(made, made_size);
-}
-
-/* Tables with every kind of extent, raw and squeezed. */
-void fill_corpus(void)
-{
-	static uint64_t words[40000];
-	const struct tce_sink sink = { .write = keep };
-	struct tce_geometry geometry = {
-		.known = TCE_KNOWN_ALL,
-		.liobn = 0x80000000,
-		.page_shift = 12,
-		.entries = 40000,
-	};
-	struct tce_writer *writer;
-	uint64_t noise = 1;
-	int kind;
-	size_t i;
-
-	for (kind = 0; kind < 6; kind++) {
-		for (i = 0; i < 40000; i++) {
-			noise = noise * 6364136223846793005 + 1442695040888963407;
-			words[i] = kind == 0 ? 0 :
-				   kind == 1 ? (i + 1) << 12 :
-				   kind == 2 ? (i < 300 ? noise : 0) :
-				   kind == 3 ? (i < 500 && i % 5 ? i / 7 << 20 | i << 12 | 3 : 0) :
-				   kind == 4 ? (i % 3 ? 3 : noise & 1) :
-				   i < 2000  ? 0x0101010101010101 * (1 + i % 2) :
-				   i < 2100  ? noise :
-					       0;
-		}
-		made_size = 0;
-		if (tce_create_writer(&writer, &sink, "fuzz", NULL) ||
-		    tce_begin_table(writer, &geometry, NULL) ||
-		    tce_put_words(writer, 0, words, 40000, NULL) || tce_end_table(writer, NULL) ||
-		    tce_end_image(writer, NULL))
-			abort();
-		tce_destroy_writer(writer);
-		add_to_corpus(made, made_size);
-	}
-	add_updates();
+out_check:
+	check_status(ret, &err);
 }
