@@ -76,10 +76,45 @@ static int doubtful(const struct tce_stream_table *table, struct tce_error *err,
 	return TCE_ERR_STREAM;
 }
 
+static int compare_tables(const void *a, const void *b)
+{
+	const struct tce_stream_table *one = *(const struct tce_stream_table *const *)a;
+	const struct tce_stream_table *two = *(const struct tce_stream_table *const *)b;
+
+	if (one->geometry.liobn != two->geometry.liobn)
+		return one->geometry.liobn < two->geometry.liobn ? -1 : 1;
+	return one < two ? -1 : one > two;
+}
+
+/* Has each table a LIOBN of its own, and did each end as one does? */
+static int check_tables(const struct stream_tables *tables, struct tce_error *err)
+{
+	const struct tce_stream_table **sorted, *twice = NULL;
+	size_t i;
+
+	for (i = 0; i < tables->count; i++) {
+		if (!tables->list[i].whole)
+			return doubtful(&tables->list[i], err,
+					"this section does not end as a table does");
+	}
+	sorted = calloc(tables->count + 1, sizeof(*sorted));
+	if (!sorted)
+		return no_memory(err, "a list of tables");
+	for (i = 0; i < tables->count; i++)
+		sorted[i] = &tables->list[i];
+	qsort(sorted, tables->count, sizeof(*sorted), compare_tables);
+	for (i = 1; i < tables->count && !twice; i++) {
+		if (sorted[i]->geometry.liobn == sorted[i - 1]->geometry.liobn)
+			twice = sorted[i];
+	}
+	free(sorted);
+	return twice ? doubtful(twice, err, "a second table has this LIOBN") : TCE_OK;
+}
+
 static int keep_finish(void *ctx, const struct tce_stream_stats *stats, struct tce_error *err)
 {
 	struct stream_tables *tables = ctx;
-	size_t i, j;
+	int ret;
 
 	if (!stats->understood) {
 		tce_set_error(err, TCE_ERR_STREAM, 0,
@@ -99,16 +134,8 @@ static int keep_finish(void *ctx, const struct tce_stream_stats *stats, struct t
 		}
 		return TCE_ERR_STREAM;
 	}
-	for (i = 0; i < tables->count; i++) {
-		if (!tables->list[i].whole)
-			return doubtful(&tables->list[i], err,
-					"this section does not end as a table does");
-		for (j = 0; j < i; j++)
-			if (tables->list[j].geometry.liobn == tables->list[i].geometry.liobn)
-				return doubtful(&tables->list[i], err,
-						"a second table has this LIOBN");
-	}
-	return tce_end_image(tables->writer, err);
+	ret = check_tables(tables, err);
+	return ret ? ret : tce_end_image(tables->writer, err);
 }
 
 int open_stream_tables(struct stream_tables *tables, struct tce_error *err)

@@ -66,7 +66,7 @@ static int end_stream(void *ctx, const struct tce_stream_stats *stats, struct tc
 	struct job *job = ctx;
 	int ret;
 
-	if (job->imports.count && (!stats->understood || stats->verdict == TCE_STREAM_DISAGREES))
+	if (job->imports.list && (!stats->understood || stats->verdict == TCE_STREAM_DISAGREES))
 		return tce_set_error(
 			err, TCE_ERR_STREAM, 0,
 			"the stream is not understood well enough to import tables%s%s",
@@ -99,10 +99,10 @@ int copy_stream(struct job *job, const struct tce_source *source, const struct t
 		.ctx = job,
 	};
 	/* To look is to parse, and entries are copied twice more: only when asked. */
-	const bool look = hooked && (job->export_folder || job->imports.count || job->stats ||
+	const bool look = hooked && (job->export_folder || job->imports.list || job->stats ||
 				     (job->require && job->pack));
 
-	if (!job->export_folder && !job->imports.count)
+	if (!job->export_folder && !job->imports.list)
 		hooks.words = NULL;
 	return job->pack ? tce_pack_stream(source, sink, look ? &hooks : NULL, stats, err) :
 			   tce_unpack_stream(source, sink, look ? &hooks : NULL, stats, err);

@@ -125,7 +125,7 @@ static int parse_options(struct job *job, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	struct job job = { .tables.fd = -1 };
+	struct job job = { .tables.fd = -1, .imports.fd = -1 };
 	int code;
 
 	begin_program(cli.name);

@@ -12,30 +12,32 @@
  * struct import - a table that takes the place of one in the stream
  * @file: the image that has it.
  * @geometry: its header.
- * @number: which table of the image it is.
+ * @place: where in the scratch file an image of it begins.
  * @used: the stream has such a table.
+ * @next: another one.
  */
 struct import {
 	const char *file;
 	struct tce_geometry geometry;
-	unsigned int number;
+	off_t place;
 	bool used;
+	struct import *next;
 };
 
 /**
  * struct imports - all of them, and the one being read
- * @list: what was asked for.
- * @count: how many.
+ * @list: what was asked for, or NULL.
+ * @by_liobn: the same as a tree of tsearch().
+ * @fd: scratch file, or -1.
  * @current: the table that is being replaced, or NULL.
- * @fd: its image.
  * @reader: of its image.
  * @cursor: in its table.
  */
 struct imports {
 	struct import *list;
-	size_t count;
-	struct import *current;
+	void *by_liobn;
 	int fd;
+	struct import *current;
 	struct tce_reader *reader;
 	struct tce_cursor cursor;
 };
@@ -96,7 +98,7 @@ int check_imports_used(const struct imports *imports, struct tce_error *err);
 
 /**
  * close_imports() - free all of them
- * @imports: may be all zeros.
+ * @imports: may be all zeros but for an @fd of -1.
  */
 void close_imports(struct imports *imports);
 
