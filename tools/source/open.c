@@ -2,6 +2,7 @@
 /*
  * Finds out what a file is that tables are to be read from.
  */
+#include <string.h>
 #include <sys/stat.h>
 
 #include "source/source.h"
@@ -16,6 +17,20 @@ static const struct {
 	{ is_image, open_image_source },
 	{ is_stream, open_stream_source },
 };
+
+/* Why a file of no kind that is known is none. */
+static const char *say_unknown(const uint8_t *head, size_t len)
+{
+	if (!len)
+		return "the file is empty";
+	if ((len >= 4 && !memcmp(head,
+				 "\x7f"
+				 "ELF",
+				 4)) ||
+	    (len >= 8 && !memcmp(head, "KDUMP   ", 8)))
+		return "a dump of memory alone: devices and their tables are not in it";
+	return "not a TCE image";
+}
 
 int open_source(struct source **source, const char *name, bool again, struct tce_error *err)
 {
@@ -39,8 +54,7 @@ int open_source(struct source **source, const char *name, bool again, struct tce
 		if (file_kinds[i].is_it(head, len))
 			return file_kinds[i].open(source, input, again, err);
 	}
-	ret = tce_set_error(err, TCE_ERR_NOT_IMAGE, 0,
-			    len ? "not a TCE image" : "the file is empty");
+	ret = tce_set_error(err, TCE_ERR_NOT_IMAGE, 0, "%s", say_unknown(head, len));
 	name_error(err, input->name);
 	close_input(input);
 	return ret;
