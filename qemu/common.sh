@@ -31,8 +31,9 @@ qemu_source() {
 		cd "$dir.new"
 		say "unpacking QEMU $version"
 		# shellcheck disable=SC2086
-		apt-get $opts -qq source --download-only "qemu=$version"
-		dpkg-source --no-check -x ./*.dsc tree >/dev/null
+		# nothing here ends by set -e, as the shell is asked whether all went well
+		apt-get $opts -qq source --download-only "qemu=$version" || exit
+		dpkg-source --no-check -x ./*.dsc tree >/dev/null || exit
 		rm -rf tree/.pc
 		git -C tree init -q
 		git -C tree config user.name lab
@@ -75,14 +76,25 @@ devices() {
 	done
 }
 
+# use_sysroot: pkg-config answers for the lab's hosts, until the shell ends
+use_sysroot() {
+	SYSROOT=$("$LAB/sysroot" qemu) || return
+	SYSROOT=${SYSROOT%/*}
+	export PKG_CONFIG=pkg-config PKG_CONFIG_SYSROOT_DIR=$SYSROOT
+	export PKG_CONFIG_LIBDIR=$SYSROOT/usr/lib/powerpc64le-linux-gnu/pkgconfig
+	PKG_CONFIG_LIBDIR+=:$SYSROOT/usr/share/pkgconfig
+}
+
 # configure_qemu SOURCE BUILD native|lab: few features and devices, since it is built on two cores
 configure_qemu() {
 	local src=$1 build=$2 kind=$3 options=()
 	case $kind in
 	native)	options=(--enable-tcg --cc="ccache gcc") ;;
-	lab)	sysroot=$("$LAB/sysroot") || return
-		options=(--disable-tcg --enable-kvm --cpu=ppc64le --cross-prefix="$CROSS"
-			 --cc="ccache ${CROSS}gcc --sysroot=${sysroot%/*}") ;;
+	lab)	use_sysroot || return
+		# libraries are for a newer C library than the compiler's, and find it in the lab
+		options=(--disable-tcg --enable-kvm --enable-slirp --cpu=ppc64le
+			 --extra-ldflags=-Wl,--allow-shlib-undefined
+			 --cross-prefix="$CROSS" --cc="ccache ${CROSS}gcc --sysroot=$SYSROOT") ;;
 	esac
 	rm -rf "$build"
 	mkdir -p "$build"
