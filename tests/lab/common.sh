@@ -131,17 +131,19 @@ use_ccache() {
 kernel_series() { sed -n 's/^\([a-z][a-z-]*\)\s.*/\1/p' "$TOP/kernel/series"; }
 
 # kernel_patches BASE SERIES...: the patches of these series for Linux BASE (6.12, say), in order.
-# Where a patch differs for a base, the one in the folder of that base takes its place.
+# Where a patch differs for a base, the one of its name in the folder of that base takes its
+# place. What is there only in that folder is for this base only.
 kernel_patches() {
-	local base=$1 series patch
+	local base=$1 series dir name
 	shift
 	for series; do
-		for patch in "$TOP/kernel/$series"/[0-9]*.patch; do
-			[[ $patch != */0000-* ]] || continue
-			[ ! -f "${patch%/*}/$base/${patch##*/}" ] ||
-				patch=${patch%/*}/$base/${patch##*/}
-			printf '%s\n' "$patch"
-		done
+		dir=$TOP/kernel/$series
+		(cd "$dir" && compgen -G '[0-9]*.patch'; cd "$dir/$base" 2>/dev/null &&
+			compgen -G '[0-9]*.patch'; :) | grep -v '^0000-' | sort -u |
+			while read -r name; do
+				[ ! -f "$dir/$base/$name" ] || name=$base/$name
+				printf '%s\n' "$dir/$name"
+			done
 	done
 }
 
