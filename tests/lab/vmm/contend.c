@@ -2,7 +2,8 @@
 /*
  * tce-contend: several vCPUs update TCE tables at once, each its own entries of one table, or a
  * table of its own; in software, or with the hardware table of a device behind it. Prints for each
- * case how many hcalls are answered in a second, by all vCPUs together.
+ * case the nanoseconds for an hcall of all vCPUs together: with -icount, where the host's CPUs take
+ * turns, these are the instructions of all of them, waiting for each other included.
  */
 #include <endian.h>
 #include <stdlib.h>
@@ -12,23 +13,22 @@
 #include "guest-entry.h"
 #include "hw-test.h"
 
-#define PAGE_SHIFT  12UL
-#define REGION	    (WINDOW / GUEST_MAX_CPUS) /* of the bus, a vCPU's own part */
-#define PART_MASK   (REGION / 2 - 1)	      /* what the loop goes round in: no carry comes out */
-#define TARGET	    0x1000003UL		      /* an entry that is good */
-#define TRY_NS	    60000000UL
-#define TRIES	    5
-#define FIRST_COUNT 20UL
+#define PAGE_SHIFT 12UL
+#define REGION	   (WINDOW / GUEST_MAX_CPUS) /* of the bus, a vCPU's own part */
+#define PART_MASK  (REGION / 2 - 1)	     /* what the loop goes round in: no carry comes out */
+#define TARGET	   0x1000003UL		     /* an entry that is good */
+#define TRIES	   3
 
 struct load {
 	const char *name;
 	u64 nr;
 	u64 entries; /* updated by each call */
+	u64 count;   /* calls of each vCPU */
 };
 
 static const struct load loads[] = {
-	{ "H_PUT_TCE", H_PUT_TCE, 1 },
-	{ "H_PUT_TCE_INDIRECT-512", H_PUT_TCE_INDIRECT, TCE_LIST_MAX },
+	{ "H_PUT_TCE", H_PUT_TCE, 1, 2000 },
+	{ "H_PUT_TCE_INDIRECT-512", H_PUT_TCE_INDIRECT, TCE_LIST_MAX, 12 },
 };
 
 static u64 now_ns(void)
@@ -81,18 +81,18 @@ static int compare(const void *a, const void *b)
 	return (*x > *y) - (*x < *y);
 }
 
-/* Hcalls in a second, as the median of some tries */
-static double measure(int ncpus)
+/* Nanoseconds for an hcall: twice as many less the half, starting up left out, the usual try */
+static double measure(int ncpus, u64 count)
 {
-	u64 count = FIRST_COUNT, ns;
-	double rate[TRIES];
+	double ns[TRIES];
 
-	while ((ns = run(ncpus, count)) < TRY_NS)
-		count += 1 + count * (ns < TRY_NS / 8 ? 4 : 1);
-	for (int i = 0; i < TRIES; i++)
-		rate[i] = (double)count * ncpus * 1e9 / (double)run(ncpus, count);
-	qsort(rate, TRIES, sizeof(rate[0]), compare);
-	return rate[TRIES / 2];
+	for (int i = 0; i < TRIES; i++) {
+		u64 half = run(ncpus, count);
+
+		ns[i] = (double)(run(ncpus, 2 * count) - half) / (double)count / ncpus;
+	}
+	qsort(ns, TRIES, sizeof(ns[0]), compare);
+	return ns[TRIES / 2];
 }
 
 static void check_entries(const struct load *load, u64 liobn, int cpu)
@@ -111,7 +111,7 @@ static void measure_all(const char *kind, const char *tables, bool each)
 			for (int cpu = 0; cpu < ncpus; cpu++)
 				set_up(cpu, &loads[i], LIOBN + (each ? (u64)cpu : 0));
 			printf("contend %s/%s/%s/%d %.0f\n", kind, loads[i].name, tables, ncpus,
-			       measure(ncpus));
+			       measure(ncpus, loads[i].count));
 			for (int cpu = 0; cpu < ncpus; cpu++)
 				check_entries(&loads[i], LIOBN + (each ? (u64)cpu : 0), cpu);
 		}
