@@ -10,8 +10,30 @@ MESON_WANTED=1.5.0
 # series SUITE: the patches for a suite's QEMU, in apply order, without the cover letter
 series() {
 	local dir=$QEMU_DIR
-	[ "$1" = "$GUEST_SUITE" ] || dir=$QEMU_DIR/$1
+	[ "$1" = "$GUEST_SUITE" ] || [ "$1" = folder ] || dir=$QEMU_DIR/$1
 	find "$dir" -maxdepth 1 -name '[0-9]*.patch' ! -name '0000-*' | sort
+}
+
+# make_git_tree DIR: what is there is the tag "base"
+make_git_tree() {
+	git -C "$1" init -q
+	git -C "$1" config user.name lab
+	git -C "$1" config user.email lab@localhost
+	git -C "$1" config gc.auto 0
+	git -C "$1" add -Af
+	git -C "$1" commit -qm base
+	git -C "$1" tag base
+}
+
+# folder_source DIR: a copy of QEMU's sources that are there, as qemu_source() gives one
+folder_source() {
+	local dir=$CACHE/qemu-folder
+	[ -f "$1/hw/ppc/spapr_iommu.c" ] || { say "$1: no sources of QEMU"; return 1; }
+	rm -rf "$dir"
+	mkdir -p "$dir"
+	tar -C "$1" --exclude=./.git --exclude=./build -cf - . | tar -C "$dir" -xf - || return
+	make_git_tree "$dir"
+	printf '%s\n' "$dir"
 }
 
 # qemu_source SUITE: the suite's source package, with Debian's patches, as a git tree with a tag
@@ -35,13 +57,7 @@ qemu_source() {
 		apt-get $opts -qq source --download-only "qemu=$version" || exit
 		dpkg-source --no-check -x ./*.dsc tree >/dev/null || exit
 		rm -rf tree/.pc
-		git -C tree init -q
-		git -C tree config user.name lab
-		git -C tree config user.email lab@localhost
-		git -C tree config gc.auto 0
-		git -C tree add -Af
-		git -C tree commit -qm base
-		git -C tree tag base
+		make_git_tree tree
 		mv tree "$dir"
 		cd "$CACHE"
 		rm -rf "$dir.new"
