@@ -7,6 +7,7 @@
  *					of it, and that of another memcpy() with all of it mapped
  *	image-peer flat-save FILE OUT	the table as QEMU's migration stream has it: one
  *	image-peer flat-load IN FILE	big-endian word after the other, holes and all
+ *	image-peer fill FILE		fills the table's file: memset() and write(), block by block
  */
 #include <endian.h>
 #include <err.h>
@@ -166,12 +167,29 @@ static int copy_flat(const char *from, const char *to, int flags)
 	return 0;
 }
 
+static int fill(const char *to)
+{
+	static uint8_t block[BLOCK * sizeof(uint64_t)];
+	int out = open_file(to, O_WRONLY);
+	uint64_t i;
+
+	for (i = 0; i < ENTRIES; i += BLOCK) {
+		memset(block, (int)(i / BLOCK), sizeof(block));
+		__asm__ volatile("" : : "r"(block) : "memory");
+		write_all(out, block, sizeof(block));
+	}
+	close(out);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 4 && !strcmp(argv[1], "make"))
 		return make_table(argv[2], argv[3]);
 	if (argc == 3 && !strcmp(argv[1], "memcpy"))
 		return time_memcpy(argv[2]);
+	if (argc == 3 && !strcmp(argv[1], "fill"))
+		return fill(argv[2]);
 	if (argc == 4 && !strcmp(argv[1], "flat-save"))
 		return copy_flat(argv[2], argv[3], O_WRONLY | O_CREAT | O_TRUNC);
 	if (argc == 4 && !strcmp(argv[1], "flat-load"))
