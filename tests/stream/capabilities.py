@@ -3,7 +3,7 @@
 # Every migration capability that QEMU has, alone and in the pairs that people use: whatever
 # stream QEMU makes of it, pack takes it and unpack gives it back to the byte. A capability that
 # needs what this machine lacks is refused by QEMU itself; those are named, and are not counted.
-# usage: capabilities.py TCE-STREAM
+# usage: capabilities.py TCE-STREAM [VERSION...]
 import os
 import socket
 import struct
@@ -15,6 +15,7 @@ sys.dont_write_bytecode = True
 import vm
 
 TOOL = sys.argv[1]
+VERSIONS = sys.argv[2:] or ["10", "7.2"]
 
 # A QEMU that takes fewer than these has not been asked rightly.
 MUST_BE_TAKEN = {"background-snapshot", "dirty-bitmaps", "multifd", "pause-before-switchover",
@@ -150,7 +151,7 @@ def round_trip(data, capabilities):
 
 def main():
     checks = vm.Checks()
-    for version in ("10", "7.2"):
+    for version in VERSIONS:
         with vm.Machines() as machines:
             def start(name):
                 source = machines.start(version, name, vm.pseries(megabytes=256, machine=MACHINE))

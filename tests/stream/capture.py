@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Real streams of both QEMU versions: packed, they unpack to the same bytes; the tables found are
+# Real streams of several QEMU versions: packed, they unpack to the same bytes; the tables found are
 # those that QEMU's own description tells of; other machines' streams pass untouched.
-# usage: capture.py TCE-STREAM [FOLDER to keep the streams in]
+# usage: capture.py TCE-STREAM [VERSION...]; the streams are kept in the folder $TCE_KEEP
 import hashlib
 import json
 import os
@@ -16,7 +16,8 @@ sys.dont_write_bytecode = True
 import vm
 
 TOOL = sys.argv[1]
-KEEP = sys.argv[2] if len(sys.argv) > 2 else None
+VERSIONS = sys.argv[2:] or ["10", "7.2"]
+KEEP = os.environ.get("TCE_KEEP")
 
 
 def described_tables(path):
@@ -142,7 +143,7 @@ def main():
             checks.run("%s of QEMU %s" % (name, version), lambda: check_stream(
                 stream(machines, version, name, args, prepare, **more), expected, kind))
 
-        for version in ("10", "7.2"):
+        for version in VERSIONS:
             case(version, "firmware only", vm.pseries(megabytes=256), firmware, with_tables(2))
             case(version, "1 GiB, three PHBs, VIO devices", vm.pseries(
                 ["-device", "spapr-pci-host-bridge,index=1,id=phb1"],
@@ -180,8 +181,9 @@ def main():
                  hot_plug, windows)
 
         # Not a PAPR guest at all.
-        x86 = os.path.join(vm.old_folder(), "qemu-system-x86_64")
-        case("7.2", "an x86 guest", ["-M", "q35", "-m", "128", "-device", "virtio-net-pci",
+        other = VERSIONS[-1]
+        x86 = os.path.join(vm.folder_of(other), "qemu-system-x86_64")
+        case(other, "an x86 guest", ["-M", "q35", "-m", "128", "-device", "virtio-net-pci",
                                      "-serial", "chardev:console"], lambda s: time.sleep(1),
              lambda found: not found, program=x86)
     checks.end()

@@ -27,15 +27,15 @@ def printed_by(*command):
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
-def old_folder():
-    return printed_by(os.path.join(HERE, "qemu-7.2"))
+def folder_of(version):
+    return printed_by(os.path.join(HERE, "qemu-of"), version)
 
 
 def qemu(version):
-    """The program of QEMU "10" (the machine's) or "7.2" (Debian 12's)."""
+    """The program of QEMU "10" (the machine's), "7.2" (Debian 12's) or "newest" (testing's)."""
     if version == "10":
         return "qemu-system-ppc64"
-    return os.path.join(old_folder(), "qemu-system-ppc64")
+    return os.path.join(folder_of(version), "qemu-system-ppc64")
 
 
 def newc(entries):
