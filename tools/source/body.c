@@ -71,6 +71,7 @@ static const struct {
  * @zstd: for that kind, or NULL.
  * @filter: a program that undoes the compression, or NULL.
  * @in_frame: compressed data that has not ended.
+ * @had_frame: some has ended.
  * @damaged: it is damaged, or ends in the middle.
  * @buf: [@begin, @end) is what has been read of the file.
  * @begin: see @buf.
@@ -83,6 +84,7 @@ struct body {
 	ZSTD_DStream *zstd;
 	struct filter *filter;
 	bool in_frame;
+	bool had_frame;
 	bool damaged;
 	uint8_t buf[BODY_SIZE];
 	size_t begin, end;
@@ -142,6 +144,16 @@ static ssize_t damaged(struct body *body)
 	return -EBADMSG;
 }
 
+/*
+ * Behind the compressed data another piece may follow, or, where the file is longer or is a device,
+ * what was there before.
+ */
+static bool at_end(const struct body *body)
+{
+	return body->had_frame && !body->in_frame &&
+	       body->buf[body->begin] != (uint8_t)kinds[body->kind].magic[0];
+}
+
 static ssize_t gzip_read(struct body *body, void *buf, size_t len)
 {
 	z_stream *z = &body->gzip;
@@ -156,6 +168,8 @@ static ssize_t gzip_read(struct body *body, void *buf, size_t len)
 			return got;
 		if (!got)
 			return body->in_frame ? damaged(body) : 0;
+		if (at_end(body))
+			return 0;
 		if (!body->in_frame && inflateReset(z) != Z_OK)
 			return damaged(body);
 		body->in_frame = true;
@@ -163,10 +177,12 @@ static ssize_t gzip_read(struct body *body, void *buf, size_t len)
 		z->avail_in = (uInt)got;
 		ret = inflate(z, Z_NO_FLUSH);
 		body->begin = body->end - z->avail_in;
-		if (ret == Z_STREAM_END)
-			body->in_frame = false; /* another may follow */
-		else if (ret != Z_OK && ret != Z_BUF_ERROR)
+		if (ret == Z_STREAM_END) {
+			body->in_frame = false;
+			body->had_frame = true;
+		} else if (ret != Z_OK && ret != Z_BUF_ERROR) {
 			return damaged(body);
+		}
 	} while (z->avail_out == len);
 	return (ssize_t)(len - z->avail_out);
 }
@@ -182,7 +198,7 @@ static ssize_t zstd_read(struct body *body, void *buf, size_t len)
 		got = refill(body);
 		if (got < 0)
 			return got;
-		if (!got && !body->in_frame)
+		if (!body->in_frame && (!got || at_end(body)))
 			return 0;
 		in = (ZSTD_inBuffer){ body->buf + body->begin, (size_t)got, 0 };
 		ret = ZSTD_decompressStream(body->zstd, &out, &in);
@@ -190,6 +206,7 @@ static ssize_t zstd_read(struct body *body, void *buf, size_t len)
 			return damaged(body);
 		body->begin += in.pos;
 		body->in_frame = ret != 0;
+		body->had_frame |= !ret;
 	} while (!out.pos);
 	return (ssize_t)out.pos;
 }
