@@ -160,7 +160,7 @@ int check_images(void)
 {
 	int kvm, ret;
 
-	if (load_manifest() || load_vms())
+	if (load_manifest() || load_vms() || check_taps(tap_count()))
 		return -1;
 	kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	if (kvm < 0) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A process is put back as it was: what is in it now and was not there goes, and KVM's mappings come
- * back. By system calls that its leader makes.
+ * A process is put back as it was: what is in it now and was not there goes, and its taps and KVM's
+ * mappings come back. By system calls that its leader makes.
  */
 #include <errno.h>
 #include <signal.h>
@@ -18,8 +18,8 @@ struct kernel_sigaction {
 
 /* ---- system calls in the leader, which is settled ---- */
 
-static int call(const struct guard *guard, long *result, long nr, uint64_t a0, uint64_t a1,
-		uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+int guard_call(const struct guard *guard, long *result, long nr, uint64_t a0, uint64_t a1,
+	       uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {
 	const uint64_t args[7] = { nr, a0, a1, a2, a3, a4, a5 };
 
@@ -41,12 +41,13 @@ int set_handler(const struct guard *guard, uint64_t handler)
 	long page, result;
 	int ret;
 
-	if (call(guard, &page, __NR_mmap, 0, size, PROT_READ | PROT_WRITE,
-		 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0))
+	if (guard_call(guard, &page, __NR_mmap, 0, size, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0))
 		return -1;
 	ret = copy_memory(guard->process->pid, true, page, &action, sizeof(action)) ||
-	      call(guard, &result, __NR_rt_sigaction, SIGTRAP, page, 0, sizeof(action.mask), 0, 0);
-	return call(guard, &result, __NR_munmap, page, size, 0, 0, 0, 0) || ret ? -1 : 0;
+	      guard_call(guard, &result, __NR_rt_sigaction, SIGTRAP, page, 0, sizeof(action.mask),
+			 0, 0);
+	return guard_call(guard, &result, __NR_munmap, page, size, 0, 0, 0, 0) || ret ? -1 : 0;
 }
 
 static bool is_noted(const struct guard *guard, int fd)
@@ -64,7 +65,7 @@ static int close_new(void *arg, int fd)
 	const struct guard *guard = arg;
 	long result;
 
-	return is_noted(guard, fd) ? 0 : call(guard, &result, __NR_close, fd, 0, 0, 0, 0, 0);
+	return is_noted(guard, fd) ? 0 : guard_call(guard, &result, __NR_close, fd, 0, 0, 0, 0, 0);
 }
 
 /* The first part of @range that was not there: CRIU's, or the plugin's. It may be empty. */
@@ -109,8 +110,8 @@ static int unmap_new(struct guard *guard)
 			return -1;
 		if (!found.end)
 			return 0;
-		if (call(guard, &result, __NR_munmap, found.start, found.end - found.start, 0, 0, 0,
-			 0))
+		if (guard_call(guard, &result, __NR_munmap, found.start, found.end - found.start, 0,
+			       0, 0, 0))
 			return -1;
 	}
 }
@@ -124,10 +125,10 @@ static int map_kvm(const struct guard *guard)
 	for (i = 0; i < process->nr_maps; i++) {
 		const struct kvm_map *map = &process->maps[i];
 
-		if (call(guard, &result, __NR_mmap, map->start, map->end - map->start, map->prot,
-			 map->flags | MAP_FIXED, map->fd->fd, map->offset) ||
-		    (map->dontfork && call(guard, &result, __NR_madvise, map->start,
-					   map->end - map->start, MADV_DONTFORK, 0, 0, 0)))
+		if (guard_call(guard, &result, __NR_mmap, map->start, map->end - map->start,
+			       map->prot, map->flags | MAP_FIXED, map->fd->fd, map->offset) ||
+		    (map->dontfork && guard_call(guard, &result, __NR_madvise, map->start,
+						 map->end - map->start, MADV_DONTFORK, 0, 0, 0)))
 			return -1;
 	}
 	return 0;
@@ -170,8 +171,8 @@ static int protect(struct guard *guard)
 			return 0;
 		if (found.start == last.start)
 			return -1;
-		if (call(guard, &result, __NR_mprotect, found.start, found.end - found.start,
-			 found.prot, 0, 0, 0))
+		if (guard_call(guard, &result, __NR_mprotect, found.start, found.end - found.start,
+			       found.prot, 0, 0, 0))
 			return -1;
 	}
 }
@@ -204,8 +205,9 @@ int put_back(struct guard *guard)
 	for (i = 0; i < guard->nr_threads; i++)
 		if (drop_signal(guard->threads[i].tid, SIGTRAP))
 			return -1;
-	if (put_code_back(guard) || for_each_number(pid, "fd", close_new, guard) ||
-	    unmap_new(guard) || map_kvm(guard) || protect(guard))
+	if (put_code_back(guard) || put_taps_back(guard) ||
+	    for_each_number(pid, "fd", close_new, guard) || unmap_new(guard) || map_kvm(guard) ||
+	    protect(guard))
 		return -1;
 	if (guard->shared->has_handler && set_handler(guard, guard->handler))
 		return -1;

@@ -74,9 +74,18 @@ bool is_stopped(pid_t tid);
 
 /* ---- guard-back.c: putting back what there was ---- */
 
+/* A system call in the leader, which is settled. An error gets a message. */
+int guard_call(const struct guard *guard, long *result, long nr, uint64_t a0, uint64_t a1,
+	       uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5);
 /* Of SIGTRAP, by a system call in the leader, which is settled. */
 int set_handler(const struct guard *guard, uint64_t handler);
 /* All threads are settled. */
 int put_back(struct guard *guard);
+
+/* ---- guard-file.c: open files in the place of others ---- */
+
+/* @file, of this process, becomes @fd of the guarded one. */
+int put_file(const struct guard *guard, int file, int fd, bool cloexec);
+int put_taps_back(const struct guard *guard);
 
 #endif /* GUARD_PRIVATE_H */

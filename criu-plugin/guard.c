@@ -143,6 +143,25 @@ static int stop_process(struct guard *guard)
 	return ret;
 }
 
+/* It has what it needs to put the process back: its taps, too. */
+static int start_watching(struct guard *guard)
+{
+	const struct kvm_process *process = guard->process;
+	int *fds = calloc(process->nr_taps + 1, sizeof(*fds)), ret;
+	size_t i;
+
+	if (!fds) {
+		pr_err("Out of memory\n");
+		return -1;
+	}
+	for (i = 0; i < process->nr_taps; i++)
+		fds[i] = process->taps[i].held;
+	fds[i] = guard->pidfd;
+	ret = start_watcher(&guard->watcher, watch, guard, fds, process->nr_taps + 1);
+	free(fds);
+	return ret;
+}
+
 struct guard *guard_process(const struct kvm_process *process)
 {
 	struct guard *guard = calloc(1, sizeof(*guard));
@@ -155,8 +174,8 @@ struct guard *guard_process(const struct kvm_process *process)
 	guard->watcher.pidfd = -1;
 	guard->pidfd = pidfd_open(process->pid, 0);
 	guard->shared = share_memory(sizeof(*guard->shared));
-	if (guard->pidfd < 0 || !guard->shared || look_at_process(guard) ||
-	    start_watcher(&guard->watcher, watch, guard, &guard->pidfd, 1) || stop_process(guard)) {
+	if (guard->pidfd < 0 || !guard->shared || look_at_process(guard) || start_watching(guard) ||
+	    stop_process(guard)) {
 		pr_err("Process %d can't be kept safe from CRIU's end\n", process->pid);
 		free_guard(guard);
 		return NULL;

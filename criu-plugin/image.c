@@ -228,8 +228,8 @@ void *load_message(const char *name, const ProtobufCMessageDescriptor *type, boo
 bool is_image_name(const char *name)
 {
 	static const char *const prefixes[] = {
-		"kvm-dump",  "kvm-file-", "kvm-hpt-", "kvm-socket-",
-		"kvm-task-", "kvm-tce-",  "kvm-vm-",
+		"kvm-dump", "kvm-file-", "kvm-hpt-", "kvm-socket-",
+		"kvm-tap-", "kvm-task-", "kvm-tce-", "kvm-vm-",
 	};
 	size_t i, len;
 

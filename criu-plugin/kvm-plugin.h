@@ -130,6 +130,8 @@ int load_manifest(void);
 bool is_listed(const char *name);
 int for_each_listed(const char *prefix, int (*each)(const char *name));
 int check_file_count(unsigned int files);
+/* How many taps there were. */
+unsigned int tap_count(void);
 
 /* ---- process.c: a process's files and memory ---- */
 
@@ -163,6 +165,19 @@ struct eventfd {
 	int id;
 };
 
+/* What is open beside KVM and reaches into guest memory. */
+struct alien_fd {
+	int fd;
+	const char *what;
+};
+
+/* A tap in the network namespace that CRIU runs in. */
+struct tap_fd {
+	int fd;
+	bool cloexec;
+	int held, placeholder; /* the tap and what stands for it, fds of this process, or -1 */
+};
+
 struct kvm_process {
 	pid_t pid;
 	unsigned int vpid; /* in its own namespace */
@@ -174,8 +189,12 @@ struct kvm_process {
 	size_t nr_sockets;
 	struct kvm_map *maps;
 	size_t nr_maps;
-	const char *alien; /* what is open beside KVM and reaches into guest memory, or NULL */
-	int alien_fd;
+	struct alien_fd *aliens;
+	size_t nr_aliens;
+	struct tap_fd *taps;
+	size_t nr_taps;
+	int *epolls;
+	size_t nr_epolls;
 	bool huge; /* there is memory in huge pages */
 };
 
@@ -190,6 +209,32 @@ void free_process(struct kvm_process *process);
 int identify_fd(pid_t pid, int fd, struct kvm_fd *found);
 /* Is the calling process's @fd, opened through map_files, of something of KVM's? */
 bool is_mapped_object(int fd);
+
+/* ---- tap-scan.c ---- */
+
+int add_tap_fd(struct kvm_process *process, int fd);
+/* Forget those that are CRIU's to save, refuse what can't be. */
+int check_tap_fds(struct kvm_process *process);
+
+/* ---- tap.c: taps at a dump ---- */
+
+/* Take hold of a process's taps, and see what they are. Changes nothing. */
+int hold_taps(const struct kvm_process *process);
+/* Is the tap itself in its place? 1, 0 or -1. */
+int has_tap(pid_t pid, const struct tap_fd *tap);
+/* How many there are that CRIU will ask to have dumped. */
+unsigned int count_taps(void);
+/* -ENOTSUP if @fd is no placeholder. */
+int save_tap(int fd, uint32_t id);
+/* Let go of all. */
+void forget_taps(void);
+
+/* ---- tap-restore.c ---- */
+
+/* Before anything is created. */
+int check_taps(unsigned int expected);
+/* The fd; -ENOTSUP if not ours. */
+int restore_tap(uint32_t id);
 
 /* ---- task.c: system calls inside a stopped process ---- */
 
@@ -256,6 +301,8 @@ struct guard *guard_process(const struct kvm_process *process);
 int settle_guarded(const struct guard *guard);
 /* The handler of SIGTRAP that it had, SIG_DFL or SIG_IGN, if the guard has replaced it. */
 bool guarded_handler(const struct guard *guard, uint64_t *handler);
+/* Settled, and with its taps held: let placeholders stand for them until it is put back. */
+int replace_taps(const struct guard *guard);
 /* Put it back as it was, all that CRIU has left in it, and stop guarding. */
 int release_process(struct guard *guard);
 
@@ -341,7 +388,10 @@ void restore_threads(pid_t pid, const KvmCriu__Task *image);
 
 /* ---- socket.c: unix sockets with a client that is not dumped ---- */
 
-/* -ENOTSUP if @fd, which process @pid has too, was not accepted from a client. */
+/*
+ * -ENOTSUP if @fd, which process @pid has too, was not accepted from a client, and is not to be
+ * hung up.
+ */
 int save_socket(pid_t pid, int fd, uint32_t id);
 /* The fd, its other end closed; -ENOTSUP if not ours. */
 int restore_socket(uint32_t id);

@@ -124,6 +124,8 @@ int save_manifest(const struct kvm_process *process)
 	for (i = 0; i < process->nr_fds; i++)
 		if (note_file(process->pid, &process->fds[i]))
 			return -1;
+	manifest->taps = count_taps();
+	manifest->has_taps = manifest->taps;
 	return save_message(MANIFEST, &manifest->base);
 }
 
@@ -256,4 +258,9 @@ int check_file_count(unsigned int files)
 	pr_err("The image folder is not complete: it has %u of %u kvm-file images\n", files,
 	       manifest->files);
 	return -1;
+}
+
+unsigned int tap_count(void)
+{
+	return manifest->taps;
 }

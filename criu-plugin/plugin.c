@@ -5,10 +5,11 @@
  * Dump: PAUSE_DEVICES, with the process still running, saves what is large and may change: tables
  * (early.c). CHECKPOINT_DEVICES, with the whole process stopped and before CRIU has looked at its
  * mappings, saves the VMs and puts placeholders in the place of KVM's mappings, which CRIU can't
- * save. DUMP_EXT_FILE notes which KVM object each file is. The exit callback puts the mappings
- * back in any case: only after it CRIU kills the process or lets it run, and what it is told of
- * the dump's success does not say which (--leave-running, a post-dump script that fails). If CRIU
- * is killed before that, a process of ours puts them back (guard.c).
+ * save, and of taps, which it would refuse. DUMP_EXT_FILE notes which KVM object each file is. The
+ * exit callback puts mappings and taps back in any case: only after it CRIU kills the process or
+ * lets it run, and what it is told of the dump's success does not say which (--leave-running, a
+ * post-dump script that fails). If CRIU is killed before that, a process of ours puts them back
+ * (guard.c).
  *
  * Restore: RESTORE_EXT_FILE makes the VMs in their process, RESUME_DEVICES_LATE maps them.
  */
@@ -221,6 +222,8 @@ static int save_process(const struct kvm_process *process, const struct guard *g
 		ret = replace_mappings(process, task);
 	if (close_task(task) || settle_guarded(guard))
 		ret = -1;
+	if (!ret && process->nr_taps)
+		ret = replace_taps(guard) || settle_guarded(guard) ? -1 : 0;
 out:
 	free_message(image);
 	return ret;
@@ -277,6 +280,8 @@ static int checkpoint_devices(int pid)
 	}
 	entry->next = dumped;
 	dumped = entry;
+	if (hold_taps(&entry->process))
+		return -1;
 	entry->guard = guard_process(&entry->process);
 	return entry->guard ? save_process(&entry->process, entry->guard) : -1;
 }
@@ -297,11 +302,15 @@ static int dump_file(int fd, int id)
 	struct kvm_fd found;
 	char name[64];
 	off_t pos;
+	int ret;
 
 	if (disabled)
 		return -ENOTSUP;
 	if (dumped && remove_stale_images())
 		return -1;
+	ret = save_tap(fd, id);
+	if (ret != -ENOTSUP)
+		return ret;
 	switch (identify_fd(SELF, fd, &found)) {
 	case 0:
 		return -ENOTSUP;
@@ -340,9 +349,14 @@ extern int criu_plugin_get_options(int *argc, char ***argv) __attribute__((weak)
 
 static int restore_ext_file(int id, bool *retry_needed)
 {
+	int ret;
+
 	if (criu_plugin_get_options)
 		*retry_needed = false;
-	return disabled ? -ENOTSUP : restore_file(id);
+	if (disabled)
+		return -ENOTSUP;
+	ret = restore_tap(id);
+	return ret == -ENOTSUP ? restore_file(id) : ret;
 }
 CR_PLUGIN_REGISTER_HOOK(CR_PLUGIN_HOOK__RESTORE_EXT_FILE, restore_ext_file)
 
@@ -450,6 +464,7 @@ static void plugin_exit(int stage, int ret)
 		free_process(&entry->process);
 		free(entry);
 	}
+	forget_taps();
 	free(saved_vms);
 	saved_vms = NULL;
 	nr_saved_vms = 0;

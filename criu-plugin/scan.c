@@ -21,6 +21,8 @@
 
 /* include/linux/miscdevice.h: KVM_MINOR */
 #define KVM_DEVICE makedev(10, 232)
+/* TUN_MINOR */
+#define TAP_DEVICE makedev(10, 200)
 
 static int refuse(const struct kvm_process *process, int fd, const char *what, const char *why)
 {
@@ -55,6 +57,19 @@ static int add_socket(struct kvm_process *process, uint64_t inode)
 	}
 	process->sockets = sockets;
 	sockets[process->nr_sockets++] = inode;
+	return 0;
+}
+
+static int add_epoll(struct kvm_process *process, int fd)
+{
+	int *epolls = reallocarray(process->epolls, process->nr_epolls + 1, sizeof(*epolls));
+
+	if (!epolls) {
+		pr_err("Out of memory\n");
+		return -1;
+	}
+	process->epolls = epolls;
+	epolls[process->nr_epolls++] = fd;
 	return 0;
 }
 
@@ -237,16 +252,24 @@ static const struct alien {
 };
 
 /* Remembered only: without KVM, it is none of this plugin's business. */
-static void note_alien(struct kvm_process *process, int fd, const char *link)
+static int note_alien(struct kvm_process *process, int fd, const char *link)
 {
+	struct alien_fd *more;
 	size_t i;
 
-	for (i = 0; i < ARRAY_LEN(aliens) && !process->alien; i++) {
-		if (strncmp(link, aliens[i].link, strlen(aliens[i].link)))
-			continue;
-		process->alien = aliens[i].what;
-		process->alien_fd = fd;
+	for (i = 0; i < ARRAY_LEN(aliens); i++)
+		if (!strncmp(link, aliens[i].link, strlen(aliens[i].link)))
+			break;
+	if (i == ARRAY_LEN(aliens))
+		return 0;
+	more = reallocarray(process->aliens, process->nr_aliens + 1, sizeof(*more));
+	if (!more) {
+		pr_err("Out of memory\n");
+		return -1;
 	}
+	process->aliens = more;
+	more[process->nr_aliens++] = (struct alien_fd){ .fd = fd, .what = aliens[i].what };
+	return 0;
 }
 
 static int scan_fd(struct kvm_process *process, int fd)
@@ -260,28 +283,39 @@ static int scan_fd(struct kvm_process *process, int fd)
 	proc_path(path, process->pid, "fd", fd);
 	len = readlink(path, link, sizeof(link) - 1);
 	if (len < 0) {
+		/* One that still runs may have closed it. */
+		if (errno == ENOENT)
+			return 0;
 		pr_perror("Can't read %s", path);
 		return -1;
 	}
 	link[len] = '\0';
 	if (sscanf(link, "socket:[%" SCNu64 "]", &inode) == 1)
 		return add_socket(process, inode);
-	note_alien(process, fd, link);
+	if (note_alien(process, fd, link))
+		return -1;
 	if (!strncmp(link, anon, strlen(anon))) {
 		if (!strncmp(link + strlen(anon), "kvm-", 4))
 			return scan_kvm_fd(process, fd, link + strlen(anon));
 		if (!strcmp(link + strlen(anon), "[eventfd]"))
 			return add_eventfd(process, fd);
+		if (!strcmp(link + strlen(anon), "[eventpoll]"))
+			return add_epoll(process, fd);
 		if (!strcmp(link + strlen(anon), "[kvm-gmem]"))
 			return refuse(process, fd, "[kvm-gmem]", "guest_memfd is not supported");
 		return 0;
 	}
-	if (link[0] == '/' && !stat(path, &st) && S_ISCHR(st.st_mode) && st.st_rdev == KVM_DEVICE)
+	if (link[0] != '/' || stat(path, &st) || !S_ISCHR(st.st_mode))
+		return 0;
+	if (st.st_rdev == KVM_DEVICE)
 		return add_kvm_fd(process,
 				  &(struct kvm_fd){ .fd = fd, .object = KVM_CRIU__OBJECT__KVM });
+	if (st.st_rdev == TAP_DEVICE)
+		return add_tap_fd(process, fd);
 	return 0;
 }
 
+/* What is refused is said of every fd, so that people need not try again for each. */
 static int scan_fds(struct kvm_process *process)
 {
 	char path[PATH_LEN];
@@ -295,7 +329,7 @@ static int scan_fds(struct kvm_process *process)
 		pr_perror("Can't open %s", path);
 		return -1;
 	}
-	while (!ret) {
+	for (;;) {
 		errno = 0;
 		entry = readdir(dir);
 		if (!entry) {
@@ -305,8 +339,9 @@ static int scan_fds(struct kvm_process *process)
 			}
 			break;
 		}
-		if (isdigit((unsigned char)entry->d_name[0]))
-			ret = scan_fd(process, atoi(entry->d_name));
+		if (isdigit((unsigned char)entry->d_name[0]) &&
+		    scan_fd(process, atoi(entry->d_name)))
+			ret = -1;
 	}
 	closedir(dir);
 	return ret;
@@ -431,33 +466,44 @@ bool is_mapped_object(int fd)
 	return !strncmp(link, anon, strlen(anon));
 }
 
-int scan_process(struct kvm_process *process, pid_t pid)
+/* What is beside KVM, and can not be saved. */
+static int refuse_others(struct kvm_process *process)
 {
-	*process = (struct kvm_process){ .pid = pid };
-	if (scan_fds(process))
-		goto err;
-	/* mappings stay when every fd is closed, so look at them in any case */
-	if (scan_maps(process))
-		goto err;
-	if (!process->nr_fds) {
-		free_process(process);
-		return 0;
-	}
+	int ret = 0;
+	size_t i;
+
 	if (process->huge) {
 		pr_err("Process %d: memory in huge pages (hugetlbfs) can't be saved: give its VM "
 		       "ordinary memory, which may be in transparent huge pages\n",
-		       pid);
-		goto err;
+		       process->pid);
+		ret = -1;
 	}
-	if (process->alien) {
-		refuse(process, process->alien_fd, "a VM's device", process->alien);
-		goto err;
+	if (check_tap_fds(process))
+		ret = -1;
+	for (i = 0; i < process->nr_aliens; i++)
+		ret = refuse(process, process->aliens[i].fd, "a VM's device",
+			     process->aliens[i].what);
+	return ret;
+}
+
+int scan_process(struct kvm_process *process, pid_t pid)
+{
+	int ret;
+
+	*process = (struct kvm_process){ .pid = pid };
+	ret = scan_fds(process);
+	/* mappings stay when every fd is closed, so look at them in any case */
+	if (!ret)
+		ret = scan_maps(process);
+	if (!ret && !process->nr_fds) {
+		free_process(process);
+		return 0;
 	}
+	if (refuse_others(process))
+		ret = -1;
 	process->vpid = read_vpid(pid);
-	if (!process->vpid)
-		goto err;
-	return 1;
-err:
+	if (!ret && process->vpid)
+		return 1;
 	free_process(process);
 	return -1;
 }
@@ -468,5 +514,8 @@ void free_process(struct kvm_process *process)
 	free(process->eventfds);
 	free(process->sockets);
 	free(process->maps);
+	free(process->aliens);
+	free(process->taps);
+	free(process->epolls);
 	*process = (struct kvm_process){};
 }

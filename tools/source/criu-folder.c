@@ -26,7 +26,7 @@ struct folder {
 	int fd;
 	const char *path;
 	KvmCriu__Dump *dump;
-	unsigned int files;
+	unsigned int files, taps;
 	struct tce_error *err;
 };
 
@@ -169,6 +169,34 @@ static int count_file(struct folder *folder, const char *name)
 	return TCE_OK;
 }
 
+static int count_tap(struct folder *folder, const char *name)
+{
+	KvmCriu__Tap *tap;
+	int ret;
+
+	if (strncmp(name, "kvm-tap-", 8) || !is_image_name(name))
+		return TCE_OK;
+	ret = check_image(folder, name, &kvm_criu__tap__descriptor, (void **)&tap);
+	if (ret)
+		return ret;
+	folder->taps += tap->dump == folder->dump->id;
+	protobuf_c_message_free_unpacked(&tap->base, NULL);
+	return TCE_OK;
+}
+
+/* Of what CRIU's ids name, the manifest has only the number. */
+static int check_count(struct folder *folder, const char *what, unsigned int count,
+		       unsigned int expected)
+{
+	if (count == expected)
+		return TCE_OK;
+	tce_set_error(folder->err, TCE_ERR_TORN, 0,
+		      "the folder is not complete: it has %u of %u %s images", count, expected,
+		      what);
+	name_error(folder->err, folder->path);
+	return TCE_ERR_TORN;
+}
+
 static int count_files(struct folder *folder)
 {
 	DIR *dir = opendir(folder->path);
@@ -177,18 +205,18 @@ static int count_files(struct folder *folder)
 
 	if (!dir)
 		return bad_file(folder, "", TCE_ERR_IO, "can't read the folder");
-	for (errno = 0; !ret && (entry = readdir(dir)); errno = 0)
+	for (errno = 0; !ret && (entry = readdir(dir)); errno = 0) {
 		ret = count_file(folder, entry->d_name);
+		if (!ret)
+			ret = count_tap(folder, entry->d_name);
+	}
 	if (!ret && errno)
 		ret = bad_file(folder, "", TCE_ERR_IO, "can't read the folder");
 	closedir(dir);
-	if (!ret && folder->files != folder->dump->files) {
-		tce_set_error(folder->err, TCE_ERR_TORN, 0,
-			      "the folder is not complete: it has %u of %u kvm-file images",
-			      folder->files, folder->dump->files);
-		ret = TCE_ERR_TORN;
-		name_error(folder->err, folder->path);
-	}
+	if (!ret)
+		ret = check_count(folder, "kvm-file", folder->files, folder->dump->files);
+	if (!ret)
+		ret = check_count(folder, "kvm-tap", folder->taps, folder->dump->taps);
 	return ret;
 }
 

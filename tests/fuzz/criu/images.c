@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include <criu/criu-plugin.h>
+#include <linux/if_tun.h>
 #include <xxhash.h>
 
 #include "../fuzz.h"
@@ -40,7 +41,7 @@
 
 static const char *const names[] = {
 	"kvm-vm-1.img",	    "kvm-hpt-1.img",	      NULL,	      "kvm-file-1.img",
-	"kvm-socket-2.img", "kvm-tce-1-80000000.img", "kvm-dump.img",
+	"kvm-socket-2.img", "kvm-tce-1-80000000.img", "kvm-dump.img", "kvm-tap-3.img",
 };
 
 /* Which of them has the process's ID in its name. */
@@ -48,6 +49,7 @@ static const char *const names[] = {
 #define FILE_IMAGE   3
 #define SOCKET_IMAGE 4
 #define MANIFEST     6
+#define TAP_IMAGE    7
 #define DUMP_ID	     77
 
 static int folder = -1;
@@ -111,12 +113,19 @@ static int new_file(uint64_t size)
 	return fd;
 }
 
+/* Its argument is a number, no address. */
+static bool takes_number(unsigned long cmd)
+{
+	return cmd == TUNSETOFFLOAD || cmd == TUNSETOWNER || cmd == TUNSETGROUP ||
+	       cmd == TUNSETPERSIST;
+}
+
 static int take_from_user(unsigned long cmd, void *arg)
 {
 	const struct kvm_create_spapr_tce_64 *table = arg;
 	const struct kvm_one_reg *reg = arg;
 
-	if (_IOC_DIR(cmd) & _IOC_WRITE)
+	if (_IOC_DIR(cmd) & _IOC_WRITE && !takes_number(cmd))
 		read_all(arg, _IOC_SIZE(cmd));
 	switch (cmd) {
 	case KVM_CHECK_EXTENSION:
@@ -152,7 +161,9 @@ int __real_open64(const char *path, int flags, ...);
 int __wrap_open64(const char *path, int flags, ...);
 int __wrap_open64(const char *path, int flags, ...)
 {
-	return strcmp(path, "/dev/kvm") ? __real_open64(path, flags, 0600) : new_file(0);
+	return strcmp(path, "/dev/kvm") && strcmp(path, "/dev/net/tun") ?
+		       __real_open64(path, flags, 0600) :
+		       new_file(0);
 }
 
 int __wrap_sched_setaffinity(pid_t pid, size_t size, const void *cpus);
@@ -160,6 +171,11 @@ int __wrap_sched_setaffinity(pid_t pid, size_t size, const void *cpus)
 {
 	read_all(cpus, size);
 	return 0;
+}
+
+unsigned int count_taps(void)
+{
+	return 1;
 }
 
 static KvmCriu__Object object_of(int fd)
@@ -343,6 +359,8 @@ static void save_list(void)
 	dump->version = 1;
 	dump->id = DUMP_ID;
 	dump->files = 1;
+	dump->has_taps = true;
+	dump->taps = 1;
 	for (kind = 0; kind < MANIFEST; kind++) {
 		name_of(kind, name, sizeof(name));
 		if (kind == FILE_IMAGE || kind == SOCKET_IMAGE)
@@ -487,6 +505,19 @@ static void save_table_image(void)
 	close(fd);
 }
 
+static void save_tap_image(void)
+{
+	KvmCriu__Tap *tap = new_message(&kvm_criu__tap__descriptor);
+
+	tap->version = 1;
+	tap->dump = DUMP_ID;
+	must(set_string(&tap->name, "fuzz-tap", strlen("fuzz-tap")));
+	tap->has_address = true;
+	fill(&tap->address, 6);
+	must(save_message(names[TAP_IMAGE], &tap->base));
+	free_message(tap);
+}
+
 static void save_images(void)
 {
 	KvmCriu__File file = KVM_CRIU__FILE__INIT;
@@ -504,6 +535,7 @@ static void save_images(void)
 	socket.dump = DUMP_ID;
 	must(save_message(names[4], &socket.base));
 	save_table_image();
+	save_tap_image();
 	save_list();
 }
 
@@ -553,7 +585,7 @@ static int restore(void)
 		return 0;
 	if (restore_file(1) < 0)
 		return 1;
-	if (restore_socket(2) < 0)
+	if (restore_tap(3) < 0 || restore_socket(2) < 0)
 		return 2;
 	return finish_process(getpid()) ? 3 : 4;
 }
