@@ -4,7 +4,8 @@
  *
  * CRIU can't save half of a stream. A VMM's server sockets can do without: it gets a connection
  * whose other end has hung up, which is what it sees whenever a client goes away, and listens for
- * the next one. What the VMM itself has connected to stays CRIU's to refuse.
+ * the next one. What the VMM itself has connected to gets the same only if the admin says so, for a
+ * VMM that connects again: else it stays CRIU's to refuse.
  */
 #include <errno.h>
 #include <stddef.h>
@@ -19,6 +20,8 @@
 
 /* include/uapi/linux/net.h */
 #define SO_ACCEPTCON 0x10000
+
+#define HANG_UP	     "KVM_CRIU_HANG_UP"
 
 static void socket_name(char *name, size_t size, uint32_t id)
 {
@@ -74,14 +77,34 @@ static bool is_accepted(pid_t pid, int fd)
 	return is_listened_at(pid, path);
 }
 
+/* In CRIU's environment: its plugins have no options of their own. */
+static bool is_to_be_hung_up(pid_t pid, int fd)
+{
+	const char *what = secure_getenv(HANG_UP);
+	struct sockaddr_un addr;
+	socklen_t len = sizeof(addr), type_len = sizeof(int);
+	int type;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_len) || type != SOCK_STREAM ||
+	    getpeername(fd, (struct sockaddr *)&addr, &len))
+		return false;
+	if (what && !strcmp(what, "connected"))
+		return true;
+	/* CRIU refuses it, unless it was told of this one. */
+	pr_warn("Process %d has connected to a unix socket of another's; it is hung up if CRIU's "
+		"environment has " HANG_UP "=connected\n",
+		pid);
+	return false;
+}
+
 int save_socket(pid_t pid, int fd, uint32_t id)
 {
 	KvmCriu__Socket image = KVM_CRIU__SOCKET__INIT;
 	char name[64];
 
-	if (!is_accepted(pid, fd))
+	if (!is_accepted(pid, fd) && !is_to_be_hung_up(pid, fd))
 		return -ENOTSUP;
-	pr_info("unix socket %u: its client will find it closed after a restore\n", id);
+	pr_info("unix socket %u: it and its other end are closed by a restore\n", id);
 	image.version = SOCKET_VERSION;
 	image.dump = dump_id();
 	socket_name(name, sizeof(name), id);
