@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What the plugin would say, for kvm-criu: its own code, without CRIU around it.
+ *
+ *	kvm-criu-helper process PID	all for which it would refuse to dump this process
+ *	kvm-criu-helper images FOLDER	all for which it would refuse to restore from this folder
+ *
+ * Exits with 0 if there is nothing, 1 after lines that say what, 2 when misused, and 3 if the
+ * process has nothing of KVM.
+ */
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <criu/criu-plugin.h>
+
+#include "kvm-plugin.h"
+
+#define EXIT_MISUSE 2
+#define EXIT_NO_KVM 3
+
+static int folder = -1;
+
+/* ---- what the plugin's code has of CRIU ---- */
+
+int criu_get_image_dir(void)
+{
+	return folder;
+}
+
+void print_on_level(unsigned int level, const char *format, ...)
+{
+	static const char head[] = "Error (kvm): ";
+	va_list args;
+
+	if (level > COMPEL_LOG_ERROR)
+		return;
+	if (!strncmp(format, head, strlen(head)))
+		format += strlen(head);
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+}
+
+/* ---- */
+
+static int look_at_process(const char *text)
+{
+	struct kvm_process process;
+	char *end;
+	long pid = strtol(text, &end, 10);
+	int found;
+
+	if (*end || pid <= 0 || pid > INT_MAX) {
+		fprintf(stderr, "%s is no process ID\n", text);
+		return EXIT_MISUSE;
+	}
+	found = scan_process(&process, pid);
+	if (found < 0)
+		return EXIT_FAILURE;
+	if (!found)
+		return EXIT_NO_KVM;
+	found = start_manifest() || hold_taps(&process) ? EXIT_FAILURE : EXIT_SUCCESS;
+	forget_taps();
+	free_process(&process);
+	return found;
+}
+
+static int look_at_images(const char *path)
+{
+	folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (folder < 0) {
+		fprintf(stderr, "%s: %m\n", path);
+		return EXIT_FAILURE;
+	}
+	return check_images() ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 3 && !strcmp(argv[1], "process"))
+		return look_at_process(argv[2]);
+	if (argc == 3 && !strcmp(argv[1], "images"))
+		return look_at_images(argv[2]);
+	fprintf(stderr, "usage: %s process PID | images FOLDER\n", argv[0]);
+	return EXIT_MISUSE;
+}
