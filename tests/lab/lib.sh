@@ -62,7 +62,11 @@ kernel_is_quiet() {
 		if (/WARNING|(^|[^A-Z_])BUG|Oops|INFO: |UBSAN|Kernel panic/ ||
 		    /Unable to handle|EEH: Frozen|corruption/ ||
 		    /possible (circular|recursive|irq)|turning off the locking/)
-			if (left || !is_known(at)) left = 40
+			if (left || !is_known(at)) {
+				# a WARN has its text before its first line
+				if (!left && line[at - 1]) print line[at - 1]
+				left = 40
+			}
 		if (left) { left--; print }
 	}
 	END {
