@@ -138,7 +138,8 @@ GUEST void guest_use_pmu(struct guest_cpu *cpu)
 {
 	const struct guest_op *op = (const struct guest_op *)cpu->ops;
 	volatile unsigned char *in_use = (unsigned char *)cpu->vpa + VPA_PMC_IN_USE_AT;
-	const u64 frozen = 0x80000000, mine = 0x60000000; /* FC; FCS and FCP: nothing is counted */
+	/* FC and FCP: nothing is counted, also where HFSCR[PM] is not emulated; sampling is on */
+	const u64 mine = 0xa0000000, sample = 1;
 	u64 i, set, got;
 	long ret;
 
@@ -150,12 +151,15 @@ GUEST void guest_use_pmu(struct guest_cpu *cpu)
 		*in_use = 1;
 		hcall(H_GET_TCE, ~0UL, 0, 0, 0, 0); /* of no table: an exit to the VMM */
 		*in_use = 0;
-		asm volatile("mtspr 795, %1\n\tisync\n\tmfspr %0, 795" : "=r"(set) : "r"(mine));
+		asm volatile("mtspr 786, %2\n\t" /* MMCRA */
+			     "mtspr 795, %1\n\tisync\n\tmfspr %0, 795"
+			     : "=r"(set)
+			     : "r"(mine), "r"(sample));
 		ret = hcall(op->in[0], op->in[1], op->in[2], op->in[3], op->in[4], 0).r3;
 		asm volatile("mfspr %0, 795" : "=r"(got));
 		if (ret != H_SUCCESS)
 			fail(CHECK_RC, op->in[1], op->in[2], op->in[0], (u64)ret);
-		if (got == set && !(got & frozen))
+		if (got == set && got & mine)
 			cpu->pmu_kept++;
 	}
 	done();
