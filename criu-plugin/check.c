@@ -96,6 +96,9 @@ static int check_host(const KvmCriu__Vm *vm, int kvm)
 		  "the running kernel lacks this project's patches (KVM_CAP_SPAPR_TCE_FD)" },
 		{ logs_dirty_pages(vm), KVM_CAP_PPC_DIRTY_LOG_FULL, ~0,
 		  "the running kernel lacks this project's patches (KVM_CAP_PPC_DIRTY_LOG_FULL)" },
+		{ vm->tce_replay_strict, KVM_CAP_SPAPR_TCE_FD, KVM_SPAPR_TCE_FD_REPLAY_STRICT,
+		  "the running kernel lacks this project's patches (KVM_SPAPR_TCE_FD_REPLAY_"
+		  "STRICT)" },
 		{ radix, KVM_CAP_PPC_MMU_RADIX, ~0,
 		  "KVM can't run radix guests on this host (KVM_CAP_PPC_MMU_RADIX)" },
 		{ !radix, KVM_CAP_PPC_HTAB_FD, ~0,

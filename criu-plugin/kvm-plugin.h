@@ -196,6 +196,7 @@ struct kvm_process {
 	int *epolls;
 	size_t nr_epolls;
 	bool huge; /* there is memory in huge pages */
+	bool aio;  /* there is a ring of the kernel's asynchronous I/O */
 };
 
 /*

@@ -174,7 +174,7 @@ int save_config(struct saver *saver, const struct fdinfo *info)
 	const char *mmu = next_fdinfo(info, "kvm-mmu", NULL);
 	KvmCriu__Vm *vm = saver->vm;
 	const char *smt = next_fdinfo(info, "kvm-smt", NULL);
-	uint64_t order, fwnmi, dawr1, halt_poll, log_full;
+	uint64_t order, fwnmi, dawr1, halt_poll, log_full, strict;
 
 	if (!mmu || !smt || fdinfo_u64(info, "kvm-process-table", &vm->process_table) ||
 	    fdinfo_u64(info, "kvm-hpt-order", &order) || fdinfo_u64(info, "kvm-fwnmi", &fwnmi) ||
@@ -199,6 +199,9 @@ int save_config(struct saver *saver, const struct fdinfo *info)
 	vm->has_dirty_log_full = !fdinfo_u64(info, "kvm-dirty-log-full", &log_full);
 	if (vm->has_dirty_log_full)
 		vm->dirty_log_full = log_full;
+	vm->has_tce_replay_strict = !fdinfo_u64(info, "kvm-tce-replay-strict", &strict);
+	if (vm->has_tce_replay_strict)
+		vm->tce_replay_strict = strict;
 	vm->pvr = read_pvr();
 	vm->host_page_size = getpagesize();
 

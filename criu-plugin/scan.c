@@ -246,8 +246,8 @@ static const struct alien {
 	{ "anon_inode:[vfio", "VFIO: unplug the device first" },
 	{ "/dev/tap", "macvtap: use another network backend" },
 	{ "anon_inode:[io_uring]",
-	  "io_uring: give its disks aio=threads; QEMU 10.2 and later have one of "
-	  "their own, unless sysctl kernel.io_uring_disabled is 2 when they start" },
+	  "io_uring: QEMU has it for aio=io_uring, for I/O threads, and from 10.2 on for its main "
+	  "loop, unless sysctl kernel.io_uring_disabled=2 is set before it starts" },
 	{ "anon_inode:[userfaultfd]", "userfaultfd: wait for the end of the migration" },
 };
 
@@ -374,15 +374,17 @@ static int add_map(struct kvm_process *process, const struct kvm_map *map)
 /* A line of smaps that begins a mapping: 1 if it is one of KVM's. */
 static int scan_map(struct kvm_process *process, const char *line)
 {
-	static const char anon[] = "anon_inode:kvm-";
+	static const char anon[] = "anon_inode:kvm-", aio[] = "/[aio]";
 	uint64_t start, end, offset, inode;
 	unsigned int major, minor;
 	struct kvm_map map = {};
 	char perm[5], name[64];
 
 	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %x:%x %" SCNu64 " %63[^\n]",
-		   &start, &end, perm, &offset, &major, &minor, &inode, name) != 8 ||
-	    strncmp(name, anon, strlen(anon)))
+		   &start, &end, perm, &offset, &major, &minor, &inode, name) != 8)
+		return 0;
+	process->aio |= !strncmp(name, aio, strlen(aio));
+	if (strncmp(name, anon, strlen(anon)))
 		return 0;
 	map.start = start;
 	map.end = end;
@@ -475,6 +477,13 @@ static int refuse_others(struct kvm_process *process)
 	if (process->huge) {
 		pr_err("Process %d: memory in huge pages (hugetlbfs) can't be saved: give its VM "
 		       "ordinary memory, which may be in transparent huge pages\n",
+		       process->pid);
+		ret = -1;
+	}
+	/* A request that ends after CRIU has read the ring is never heard of again. */
+	if (process->aio) {
+		pr_err("Process %d: the kernel's asynchronous I/O (io_setup) can't be saved, since "
+		       "CRIU does not wait for requests in flight: give its disks aio=threads\n",
 		       process->pid);
 		ret = -1;
 	}

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # For the criu-* scenarios: a test VMM that keeps changing its tables, and CRIU with the plugin
-# around it. Sourced as /lab/share/.lab/criu.sh; everything happens below $CRIU_DIR.
+# around it. Sourced as /lab/share/.lab/criu.sh; everything happens below $CRIU_DIR. $CRIU is
+# another CRIU than the root file system's.
 
+CRIU=${CRIU:-criu}
 CRIU_DIR=${CRIU_DIR:-/tmp/criu}
 mkdir -p "$CRIU_DIR"
 
@@ -47,14 +49,14 @@ dump() {
 	_pid=$1 _img=$2
 	shift 2
 	mkdir -p "$_img"
-	criu dump -t "$_pid" -D "$_img" -o dump.log -v4 -L /opt/tce/lib/criu "$@" 2>/dev/null
+	$CRIU dump -t "$_pid" -D "$_img" -o dump.log -v4 -L /opt/tce/lib/criu "$@" 2>/dev/null
 }
 
 # restore IMAGES ARGS...: in the background, as criu does it with -d
 restore() {
 	_img=$1
 	shift
-	criu restore -d -D "$_img" -o restore.log -v4 -L /opt/tce/lib/criu "$@" 2>/dev/null
+	$CRIU restore -d -D "$_img" -o restore.log -v4 -L /opt/tce/lib/criu "$@" 2>/dev/null
 }
 
 # errors LOG: what went wrong, for people
@@ -69,7 +71,7 @@ kill_at() {
 	_line=$1 _how=$2 _pid=$3 _img=$4
 	shift 4
 	mkdir -p "$_img"
-	kill-at "$_line" "$_how" "$_img/dump.log" criu dump -t "$_pid" -D "$_img" \
+	kill-at "$_line" "$_how" "$_img/dump.log" "$CRIU" dump -t "$_pid" -D "$_img" \
 		-o /proc/self/fd/3 -v4 -L /opt/tce/lib/criu --leave-running "$@" 2>/dev/null
 }
 

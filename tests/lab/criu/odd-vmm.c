@@ -14,16 +14,17 @@
  * WHAT: order (the fds are in the wrong order, far apart), dup (every fd twice), child (a process
  * that inherited all fds and mappings), lower (the same with a lower process ID), socket (a process
  * without KVM that has a unix socket), huge (memory in huge pages), events (ioeventfds, a coalesced
- * zone, a signal mask, statistics), stores (it goes on storing to its table through the mapping),
- * two (two VMs in one process), closed (the VM's and vCPU's fds are closed, the table stays),
- * private (a private mapping of a table that was written to), irqs (an interrupt controller in KVM
- * with sources in many states and irqfds; DIR/irqs is what KVM says of them, DIR/signal has the VMM
- * signal the second irqfd), log (the memory slot's dirty log is on: every page that the guest has
- * written to must be in it), orphans (irqfds whose controller is closed), vfio (a VFIO device in
- * KVM), container (a VFIO container), userfault (a userfaultfd), nested (the guest may have
- * guests), vector (between two hcalls the guest also stores vectors to MMIO and loads them, which
- * KVM does in parts), tm (the vCPU is in a suspended transaction; it does not run, for the emulator
- * ends every transaction at its begin).
+ * zone, a signal mask, statistics, strict replay of tables), stores (it goes on storing to its
+ * table through the mapping), two (two VMs in one process), closed (the VM's and vCPU's fds are
+ * closed, the table stays), private (a private mapping of a table that was written to), irqs (an
+ * interrupt controller in KVM with sources in many states and irqfds; DIR/irqs is what KVM says of
+ * them, DIR/signal has the VMM signal the second irqfd), log (the memory slot's dirty log is on:
+ * every page that the guest has written to must be in it), orphans (irqfds whose controller is
+ * closed), vfio (a VFIO device in KVM), container (a VFIO container), userfault (a userfaultfd),
+ * aio (an AIO context; if there is /dev/vdb, with reads of it in flight; DIR/reads is how many have
+ * ended), nested (the guest may have guests), vector (between two hcalls the guest also stores
+ * vectors to MMIO and loads them, which KVM does in parts), tm (the vCPU is in a suspended
+ * transaction; it does not run, for the emulator ends every transaction at its begin).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -43,6 +44,9 @@
 #include <unistd.h>
 
 #include <linux/kvm.h>
+
+#include "odd-aio.h"
+#include "tce-kvm.h"
 
 #define RAM_SIZE      (1UL << 20)
 #define CODE	      0x4000UL
@@ -548,8 +552,11 @@ static void add_events(struct vm *vm)
 				    .len = 4,
 				    .datamatch = 7,
 				    .flags = KVM_IOEVENTFD_FLAG_DATAMATCH };
+	struct kvm_enable_cap strict = { .cap = KVM_CAP_SPAPR_TCE_FD,
+					 .args[0] = KVM_SPAPR_TCE_FD_REPLAY_STRICT };
 	int i;
 
+	check(ioctl(vm->fd, KVM_ENABLE_CAP, &strict), "strict replay");
 	for (i = 0; i < 3; i++) {
 		io.fd = check(eventfd(i, 0), "eventfd");
 		check(ioctl(vm->fd, KVM_IOEVENTFD, &io), "KVM_IOEVENTFD");
@@ -694,7 +701,8 @@ int main(int argc, char **argv)
 	struct vm vm = {}, other = {};
 	struct kvm_create_device vfio = { .type = KVM_DEV_TYPE_VFIO };
 	struct kvm_enable_cap nested = { .cap = KVM_CAP_PPC_NESTED_HV, .args[0] = 1 };
-	bool stores = false, tm = false;
+	bool stores = false, tm = false, aio = false;
+	unsigned long reads = 0;
 	uint64_t *private;
 	int i;
 
@@ -757,6 +765,9 @@ int main(int argc, char **argv)
 			check(open("/dev/vfio/vfio", O_RDWR), "/dev/vfio/vfio");
 		} else if (!strcmp(argv[i], "userfault")) {
 			check((int)syscall(SYS_userfaultfd, 0), "userfaultfd");
+		} else if (!strcmp(argv[i], "aio")) {
+			aio = true;
+			check(start_aio(access("/dev/vdb", F_OK) ? NULL : "/dev/vdb"), "AIO");
 		} else if (!strcmp(argv[i], "nested")) {
 			check(ioctl(vm.fd, KVM_ENABLE_CAP, &nested), "nested guests");
 		} else if (!strcmp(argv[i], "vfio")) {
@@ -790,6 +801,10 @@ int main(int argc, char **argv)
 			say("count", "%" PRIu64 "\n", count);
 		if (stores)
 			store(&vm);
+		if (aio && !(count & 63)) {
+			reads += check(take_aio(), "AIO");
+			say("reads", "%lu\n", reads);
+		}
 		if (vm.entries[1] != 0x3003)
 			fail("the table's mapping shows %#" PRIx64 "\n", vm.entries[1]);
 	}
