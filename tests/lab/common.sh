@@ -43,10 +43,15 @@ KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 # bootstrap TARGET LOG OPTION...: unpacks ppc64el packages of $GUEST_SUITE. A mirror that is
 # being brought up to date can serve a Release file with an index that it does not describe,
 # for days; under the release's other name, stable, it then often has a pair that fits.
+# $EXTRA_SUITE, if set, is known to apt beside it. A mirror's copy of a suite that changes daily
+# may be older than its Release file allows, and there is no other.
+EXTRA_SUITE=
 bootstrap() {
-	local target=$1 log=$2 mirror suite codename try
+	local target=$1 log=$2 mirror suite codename try extra=()
 	shift 2
 	mirror=$(debian_mirror)
+	[ -z "$EXTRA_SUITE" ] || extra=("deb $mirror $EXTRA_SUITE main")
+	[ "$GUEST_SUITE" != sid ] || set -- --aptopt='Acquire::Check-Valid-Until "false"' "$@"
 	: >"$log"
 	for try in 1 2 3; do
 		for suite in "$GUEST_SUITE" stable; do
@@ -62,7 +67,8 @@ bootstrap() {
 			rm -rf "$target"
 			mmdebstrap --variant=extract --architectures=ppc64el --keyring="$KEYRING" \
 				--aptopt='Apt::Install-Recommends "false"' "$@" \
-				"$suite" "$target" "$mirror" >>"$log" 2>&1 && return
+				"$suite" "$target" "$mirror" ${extra[@]+"${extra[@]}"} \
+				>>"$log" 2>&1 && return
 		done
 		say "the mirror did not give $GUEST_SUITE's ppc64el packages (try $try of 3)"
 		[ "$try" = 3 ] || sleep 30

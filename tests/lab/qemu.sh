@@ -14,6 +14,12 @@ SERVED_AT=${SERVED_AT:-127.0.0.1:8080}
 # connections from outside are meant; the connections are closed by the restore.
 QEMU_OPTIONS="--file-locks --ext-unix-sk --tcp-close"
 
+# rings DISABLED: whether what starts now gets io_uring: 0, or 2, which doc/criu-qemu.md asks for
+rings() {
+	_rings=/proc/sys/kernel/io_uring_disabled
+	[ ! -e $_rings ] || echo "$1" > $_rings
+}
+
 # start_guest OPTION...: a QEMU with two disks, each behind another kind of TCE table, a NIC and two
 # consoles; its process ID is then $VMM. $APPEND goes to the guest's command line, $NETDEV is
 # another network than QEMU's own.
@@ -25,6 +31,7 @@ start_guest() {
 	# far from what another boot of the host has in use
 	_last=$(cat /proc/sys/kernel/ns_last_pid)
 	[ "$_last" -gt 5000 ] || echo 5000 > /proc/sys/kernel/ns_last_pid
+	rings ${IO_URING_DISABLED:-2}
 	_slow=format=$DISK_FORMAT,throttling.iops-total=400
 	setsid $QEMU -M $MACHINE -accel kvm -m 512M -nodefaults -display none \
 		-kernel /lab/share/vmlinux -initrd "${GUEST:-/lab/guest.cpio}" \
