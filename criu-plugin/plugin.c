@@ -36,6 +36,9 @@
 int add_inventory_plugin(const char *name);
 bool check_and_remove_inventory_plugin(const char *name, size_t n);
 
+/* CRIU 4.3 has this function, no older one has. */
+extern int criu_plugin_get_options(int *argc, char ***argv) __attribute__((weak));
+
 static bool disabled;
 static bool dumping; /* not a pre-dump */
 static bool in_inventory;
@@ -240,6 +243,14 @@ static int pause_devices(int pid)
 }
 CR_PLUGIN_REGISTER_HOOK(CR_PLUGIN_HOOK__PAUSE_DEVICES, pause_devices)
 
+/* As Debian has built it for ppc64el: doc/criu-bug.md. Others of that version may be sound. */
+static void tell_criu_bug(void)
+{
+	if (criu_plugin_get_options)
+		pr_warn("CRIU 4.3 was seen to crash when it restores a process with threads: 4.2 "
+			"can restore its images\n");
+}
+
 static int checkpoint_devices(int pid)
 {
 	struct dumped *entry;
@@ -277,6 +288,7 @@ static int checkpoint_devices(int pid)
 			return -1;
 		}
 		in_inventory = true;
+		tell_criu_bug();
 	}
 	entry->next = dumped;
 	dumped = entry;
@@ -341,12 +353,7 @@ static int dump_file(int fd, int id)
 }
 CR_PLUGIN_REGISTER_HOOK(CR_PLUGIN_HOOK__DUMP_EXT_FILE, dump_file)
 
-/*
- * CRIU 4.3 has a second argument here, which it does not set before the call, and this function,
- * which no older one has.
- */
-extern int criu_plugin_get_options(int *argc, char ***argv) __attribute__((weak));
-
+/* CRIU 4.3 has a second argument here, which it does not set before the call. */
 static int restore_ext_file(int id, bool *retry_needed)
 {
 	int ret;
@@ -439,7 +446,10 @@ static int plugin_init(int stage)
 		return start_manifest();
 	case CR_PLUGIN_STAGE__RESTORE:
 		disabled = !check_and_remove_inventory_plugin(PLUGIN_NAME, strlen(PLUGIN_NAME));
-		return disabled ? 0 : check_images();
+		if (disabled)
+			return 0;
+		tell_criu_bug();
+		return check_images();
 	default:
 		disabled = true;
 		return 0;
