@@ -55,7 +55,8 @@ int start_guard(struct restore *restore, struct tce_error *err)
 	int sockets[2];
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) < 0)
-		return tce_set_error(err, TCE_ERR_IO, errno, "cannot make a socket to the guard process");
+		return tce_set_error(err, TCE_ERR_IO, errno,
+				     "cannot make a socket to the guard process");
 	restore->guard = fork();
 	if (restore->guard < 0) {
 		tce_set_error(err, TCE_ERR_IO, errno, "cannot start the guard process");
