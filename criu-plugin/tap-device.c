@@ -74,17 +74,16 @@ static int ask_ethtool(int sock, const KvmCriu__Tap *tap, void *request)
 
 static int count_features(int sock, const KvmCriu__Tap *tap, uint32_t *count)
 {
-	struct {
-		struct ethtool_sset_info info;
-		uint32_t count;
-	} request = {
-		.info = { .cmd = ETHTOOL_GSSET_INFO, .sset_mask = 1ULL << ETH_SS_FEATURES },
-	};
+	/* with the one number that is asked for */
+	uint64_t request[sizeof(struct ethtool_sset_info) / sizeof(uint64_t) + 1] = { 0 };
+	struct ethtool_sset_info *info = (void *)request;
 
-	if (ask_ethtool(sock, tap, &request))
+	info->cmd = ETHTOOL_GSSET_INFO;
+	info->sset_mask = 1ULL << ETH_SS_FEATURES;
+	if (ask_ethtool(sock, tap, request))
 		return -1;
-	*count = request.count;
-	if (request.info.sset_mask && *count && *count <= FEATURES_MAX)
+	*count = info->data[0];
+	if (info->sset_mask && *count && *count <= FEATURES_MAX)
 		return 0;
 	pr_err("Tap %s: the kernel does not name its features\n", tap->name);
 	return -1;
