@@ -9,7 +9,12 @@ not_ok() { echo "not ok $*"; LAB_FAILED=1; }
 check() {
 	_name=$1
 	shift
-	if "$@"; then ok "$_name"; else not_ok "$_name: \`$*' gave $?"; fi
+	if "$@"; then
+		ok "$_name"
+	else
+		not_ok "$_name: \`$*' gave $?"
+		return 1
+	fi
 }
 
 # refuses NAME CODE TEXT COMMAND...: the command must exit with CODE (a signal would
