@@ -223,10 +223,12 @@ static int scan_full(struct scanner *scan, uint32_t id, const char *name, uint32
 	in->stats->devices++;
 	tce_stream_watch(in);
 	section->is_table = !strcmp(name, "spapr_iommu") && (scan->footers || !scan->footers_known);
-	if (section->is_table)
-		ret = tce_stream_scan_table(scan, &table, version, section);
-	else
+	if (!section->is_table)
 		ret = tce_stream_scan_contents(scan, id);
+	else if (version == VERSION_RUNS)
+		ret = tce_stream_scan_runs(scan, &table, section);
+	else
+		ret = tce_stream_scan_table(scan, &table, version, section);
 	if (ret)
 		return ret;
 	section->length = stream_position(in) - contents - FOOTER_SIZE;

@@ -88,11 +88,14 @@ bool tce_stream_is_command(uint16_t command, uint16_t len);
 /* The same file: go past the contents of a device's section and its footer */
 int tce_stream_scan_contents(struct scanner *scan, uint32_t id);
 
-/* stream-table.c: the contents and the footer of a section "spapr_iommu" */
+/* Version of a section "spapr_iommu" in which the entries are runs. */
+#define VERSION_RUNS 4
+
+/* stream-table.c: the contents and the footer of a section "spapr_iommu" of another version */
 int tce_stream_scan_table(struct scanner *scan, struct tce_stream_table *table, uint32_t version,
 			  struct stream_section *section);
 
-/* stream-runs.c: the same for version 4, in which the entries are runs */
+/* stream-runs.c: the same for that version */
 int tce_stream_scan_runs(struct scanner *scan, struct tce_stream_table *table,
 			 struct stream_section *section);
 

@@ -2,7 +2,7 @@
 /*
  * Sections "spapr_iommu": be32 LIOBN, be32 entries, u8 bypass, the entries as be64, since version
  * 3 u8 default window, and a subsection if the window is not at 0 with pages of 4 KiB. The facts
- * are from QEMU's hw/ppc/spapr_iommu.c. Version 4 is stream-runs.c's.
+ * are from QEMU's hw/ppc/spapr_iommu.c. Version 4 is read in stream-runs.c.
  */
 #include <stdio.h>
 
@@ -11,7 +11,6 @@
 #define WORD		   sizeof(uint64_t)
 #define VERSION_MIN	   2
 #define VERSION_FLAT	   3
-#define VERSION_RUNS	   4
 #define DEFAULT_PAGE_SHIFT 12
 
 /* Mark, name with its length, be32 version, be64 bus offset, be32 page shift. */
@@ -278,8 +277,6 @@ int tce_stream_scan_table(struct scanner *scan, struct tce_stream_table *table, 
 	bool known = false;
 	int ret;
 
-	if (version == VERSION_RUNS)
-		return tce_stream_scan_runs(scan, table, section);
 	ret = tce_stream_need(in, 9, "its contents");
 	if (ret)
 		return ret;
