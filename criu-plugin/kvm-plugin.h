@@ -118,8 +118,8 @@ uint64_t dump_id(void);
 /* An image that is not named by an id of CRIU's has been written. */
 int note_image(const char *name);
 struct kvm_process;
-/* All of the process has been noted but its files. */
-int save_manifest(const struct kvm_process *process);
+/* All of the process has been noted but its files. @taps: of all processes so far. */
+int save_manifest(const struct kvm_process *process, unsigned int taps);
 /* Once all processes have been saved: what is neither of this dump nor still to come. */
 int remove_stale_images(void);
 /* Does CRIU give its images to a program instead of writing them into the folder? */

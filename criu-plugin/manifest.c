@@ -117,15 +117,15 @@ static int note_file(pid_t pid, const struct kvm_fd *fd)
 	return 0;
 }
 
-int save_manifest(const struct kvm_process *process)
+int save_manifest(const struct kvm_process *process, unsigned int taps)
 {
 	size_t i;
 
 	for (i = 0; i < process->nr_fds; i++)
 		if (note_file(process->pid, &process->fds[i]))
 			return -1;
-	manifest->taps = count_taps();
-	manifest->has_taps = manifest->taps;
+	manifest->taps = taps;
+	manifest->has_taps = taps;
 	return save_message(MANIFEST, &manifest->base);
 }
 

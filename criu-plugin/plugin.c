@@ -221,7 +221,7 @@ static int save_process(const struct kvm_process *process, const struct guard *g
 	if (!task)
 		goto out;
 	if (!save_vms(process, task, image) && !save_task(process, image) &&
-	    !save_manifest(process))
+	    !save_manifest(process, count_taps()))
 		ret = replace_mappings(process, task);
 	if (close_task(task) || settle_guarded(guard))
 		ret = -1;

@@ -8,43 +8,15 @@
  * Exits with 0 if there is nothing, 1 after lines that say what, 2 when misused, and 3 if the
  * process has nothing of KVM.
  */
-#include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <criu/criu-plugin.h>
-
 #include "kvm-plugin.h"
+#include "stand-in.h"
 
 #define EXIT_MISUSE 2
 #define EXIT_NO_KVM 3
-
-static int folder = -1;
-
-/* ---- what the plugin's code has of CRIU ---- */
-
-int criu_get_image_dir(void)
-{
-	return folder;
-}
-
-void print_on_level(unsigned int level, const char *format, ...)
-{
-	static const char head[] = "Error (kvm): ";
-	va_list args;
-
-	if (level > COMPEL_LOG_ERROR)
-		return;
-	if (!strncmp(format, head, strlen(head)))
-		format += strlen(head);
-	va_start(args, format);
-	vfprintf(stderr, format, args);
-	va_end(args);
-}
-
-/* ---- */
 
 static int look_at_process(const char *text)
 {
@@ -70,8 +42,7 @@ static int look_at_process(const char *text)
 
 static int look_at_images(const char *path)
 {
-	folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (folder < 0) {
+	if (open_image_dir(path)) {
 		fprintf(stderr, "%s: %m\n", path);
 		return EXIT_FAILURE;
 	}
