@@ -254,7 +254,7 @@ static void failing_files_are_reported(void **state)
 	close(fd);
 }
 
-/* Or --pid with a wrong number ends in something other than a clear answer. */
+/* --pid with a wrong number ends in something other than a clear answer. */
 static void processes_without_tables(void **state)
 {
 	struct tce_error err = TCE_ERROR_INIT;
