@@ -143,7 +143,7 @@ static int configure_vm(const struct vm *vm)
 		goto out;
 	if (image->tce_replay_strict &&
 	    vm_enable(vm, KVM_CAP_SPAPR_TCE_FD, KVM_SPAPR_TCE_FD_REPLAY_STRICT, 0, "strict replay"))
-		return -1;
+		goto out;
 	if (image->dawr1 && vm_enable(vm, KVM_CAP_PPC_DAWR1, 1, 0, "second DAWR"))
 		goto out;
 	if (image->has_halt_poll &&
