@@ -34,9 +34,8 @@ int guard_call(const struct guard *guard, long *result, long nr, uint64_t a0, ui
 	return -1;
 }
 
-int set_handler(const struct guard *guard, uint64_t handler)
+int with_page(const struct guard *guard, page_user *use, void *arg)
 {
-	struct kernel_sigaction action = { .handler = handler };
 	uint64_t size = getpagesize();
 	long page, result;
 	int ret;
@@ -44,10 +43,26 @@ int set_handler(const struct guard *guard, uint64_t handler)
 	if (guard_call(guard, &page, __NR_mmap, 0, size, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0))
 		return -1;
-	ret = copy_memory(guard->process->pid, true, page, &action, sizeof(action)) ||
-	      guard_call(guard, &result, __NR_rt_sigaction, SIGTRAP, page, 0, sizeof(action.mask),
-			 0, 0);
+	ret = use(guard, page, arg);
 	return guard_call(guard, &result, __NR_munmap, page, size, 0, 0, 0, 0) || ret ? -1 : 0;
+}
+
+static int set_action(const struct guard *guard, uint64_t page, void *arg)
+{
+	struct kernel_sigaction *action = arg;
+	long result;
+
+	if (copy_memory(guard->process->pid, true, page, action, sizeof(*action)))
+		return -1;
+	return guard_call(guard, &result, __NR_rt_sigaction, SIGTRAP, page, 0, sizeof(action->mask),
+			  0, 0);
+}
+
+int set_handler(const struct guard *guard, uint64_t handler)
+{
+	struct kernel_sigaction action = { .handler = handler };
+
+	return with_page(guard, set_action, &action);
 }
 
 static bool is_noted(const struct guard *guard, int fd)

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -52,6 +51,12 @@ static int send_file(const struct guard *guard, int end, int file)
 	return ret;
 }
 
+/* What is put where. */
+struct delivery {
+	int file, fd;
+	bool cloexec;
+};
+
 /* In the process, whose memory at @page has the parcel. The answer is the fd there, or -1. */
 static int receive_file(const struct guard *guard, uint64_t page, struct parcel *parcel)
 {
@@ -80,43 +85,44 @@ static int receive_file(const struct guard *guard, uint64_t page, struct parcel 
 	return fd;
 }
 
-static int put_through(const struct guard *guard, uint64_t page, int file, int fd, bool cloexec)
+static int take_place(const struct guard *guard, int got, const struct delivery *delivery)
 {
+	long result;
+
+	if (guard_call(guard, &result, __NR_dup3, got, delivery->fd,
+		       delivery->cloexec ? O_CLOEXEC : 0, 0, 0, 0))
+		return -1;
+	return guard_call(guard, &result, __NR_close, got, 0, 0, 0, 0, 0);
+}
+
+static int put_through(const struct guard *guard, uint64_t page, void *arg)
+{
+	const struct delivery *delivery = arg;
 	struct parcel parcel = {};
-	pid_t pid = guard->process->pid;
 	int got, ret = -1;
 	long result;
+	size_t i;
 
 	if (guard_call(guard, &result, __NR_socketpair, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0,
 		       page, 0, 0) ||
-	    copy_memory(pid, false, page, parcel.ends, sizeof(parcel.ends)))
+	    copy_memory(guard->process->pid, false, page, parcel.ends, sizeof(parcel.ends)))
 		return -1;
-	if (!send_file(guard, parcel.ends[1], file)) {
+	if (!send_file(guard, parcel.ends[1], delivery->file)) {
 		got = receive_file(guard, page, &parcel);
 		if (got >= 0)
-			ret = guard_call(guard, &result, __NR_dup3, got, fd,
-					 cloexec ? O_CLOEXEC : 0, 0, 0, 0) ||
-			      guard_call(guard, &result, __NR_close, got, 0, 0, 0, 0, 0);
+			ret = take_place(guard, got, delivery);
 	}
-	return guard_call(guard, &result, __NR_close, parcel.ends[0], 0, 0, 0, 0, 0) ||
-			       guard_call(guard, &result, __NR_close, parcel.ends[1], 0, 0, 0, 0,
-					  0) ||
-			       ret ?
-		       -1 :
-		       0;
+	for (i = 0; i < ARRAY_LEN(parcel.ends); i++)
+		if (guard_call(guard, &result, __NR_close, parcel.ends[i], 0, 0, 0, 0, 0))
+			ret = -1;
+	return ret;
 }
 
 int put_file(const struct guard *guard, int file, int fd, bool cloexec)
 {
-	uint64_t size = getpagesize();
-	long page, result;
-	int ret;
+	struct delivery delivery = { .file = file, .fd = fd, .cloexec = cloexec };
 
-	if (guard_call(guard, &page, __NR_mmap, 0, size, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0))
-		return -1;
-	ret = put_through(guard, page, file, fd, cloexec);
-	return guard_call(guard, &result, __NR_munmap, page, size, 0, 0, 0, 0) || ret ? -1 : 0;
+	return with_page(guard, put_through, &delivery);
 }
 
 int replace_taps(const struct guard *guard)

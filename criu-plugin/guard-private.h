@@ -77,6 +77,9 @@ bool is_stopped(pid_t tid);
 /* A system call in the leader, which is settled. An error gets a message. */
 int guard_call(const struct guard *guard, long *result, long nr, uint64_t a0, uint64_t a1,
 	       uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5);
+/* Call @use with a page of the process's own, which goes afterwards. The leader is settled. */
+typedef int page_user(const struct guard *guard, uint64_t page, void *arg);
+int with_page(const struct guard *guard, page_user *use, void *arg);
 /* Of SIGTRAP, by a system call in the leader, which is settled. */
 int set_handler(const struct guard *guard, uint64_t handler);
 /* All threads are settled. */
