@@ -359,7 +359,7 @@ int try_vm(KvmCriu__Vm *image);
 /* What can only be done in the whole process: mappings, ioeventfds and irqfds. */
 int finish_process(pid_t pid);
 
-/* ---- irqchip.c: the interrupt controller in KVM, if there is one ---- */
+/* ---- irqchip-save.c, irqchip-restore.c: the interrupt controller in KVM, if there is one ---- */
 
 /* With all vCPUs in @vm already, and no irqfd in the middle of something. */
 int save_irqchip(const struct kvm_process *process, struct task *task, uint64_t number,
