@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -206,13 +207,19 @@ static int show_tables(struct watch *watch, const struct live_choice *live,
 	return tables;
 }
 
+/* A signal ends it, also one that comes between the look at @stopped and the waiting. */
 static void wait_for_next(uint64_t seconds)
 {
 	const struct timespec interval = { .tv_sec = (time_t)seconds };
+	sigset_t ending, before;
 
-	/* A signal ends it. */
+	sigemptyset(&ending);
+	sigaddset(&ending, SIGINT);
+	sigaddset(&ending, SIGTERM);
+	sigprocmask(SIG_BLOCK, &ending, &before);
 	if (!stopped)
-		nanosleep(&interval, NULL);
+		ppoll(NULL, 0, &interval, &before);
+	sigprocmask(SIG_SETMASK, &before, NULL);
 }
 
 int watch_tables(const struct live_choice *live, const struct choice *choice, uint64_t seconds,
