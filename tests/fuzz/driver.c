@@ -53,6 +53,7 @@ __attribute__((weak)) void fill_corpus(void)
 /* A target without trouble.c has no trouble. */
 __attribute__((weak)) unsigned long fuzz_every_trouble(const uint8_t *data, size_t size)
 {
+	alarm(FUZZ_SECONDS);
 	LLVMFuzzerTestOneInput(data, size);
 	return 1;
 }
@@ -195,12 +196,6 @@ static int write_corpus(const char *folder)
 	return 0;
 }
 
-/* An input that takes 20 seconds is as bad as one that crashes. */
-static void limit_time(void)
-{
-	alarm(20);
-}
-
 static unsigned long run_corpus(void)
 {
 	unsigned long executions = 0;
@@ -209,7 +204,6 @@ static unsigned long run_corpus(void)
 	for (i = 0; i < corpus_count; i++) {
 		current_size = corpus[i].size;
 		memcpy(current, corpus[i].data, current_size);
-		limit_time();
 		executions += fuzz_every_trouble(current, current_size);
 	}
 	return executions;
@@ -224,7 +218,7 @@ static void run_mutation(void)
 	memcpy(current, input->data, current_size);
 	while (changes--)
 		mutate();
-	limit_time();
+	alarm(FUZZ_SECONDS);
 	LLVMFuzzerTestOneInput(current, current_size);
 }
 

@@ -9,6 +9,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* An input that takes so long is as bad as one that crashes. */
+#define FUZZ_SECONDS 20
+
 /* What a driver calls: any bytes, which must neither crash nor hang nor use much memory. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -49,11 +49,14 @@ static unsigned long run(const uint8_t *data, size_t size, unsigned long number)
 
 unsigned long fuzz_every_trouble(const uint8_t *data, size_t size)
 {
-	const unsigned long total = run(data, size, 0);
-	unsigned long i;
+	unsigned long i, total;
 
-	for (i = 1; i <= total && i <= EVERY_MAX; i++)
+	alarm(FUZZ_SECONDS);
+	total = run(data, size, 0);
+	for (i = 1; i <= total && i <= EVERY_MAX; i++) {
+		alarm(FUZZ_SECONDS);
 		run(data, size, i);
+	}
 	return i;
 }
 
