@@ -18,13 +18,14 @@ import vm
 DUMP, STREAM = (os.path.abspath(name) for name in sys.argv[1:3])
 NOBODY = 65534
 DISKS = 2
-# As a save file's header has them. An older libvirt does not know the last ones, and then writes
-# raw ones.
+# As a save file's header has them. An older libvirt does not know the last ones.
 PACKINGS = {"gzip": 1, "bzip2": 2, "xz": 3, "lzop": 4, "zstd": 5, "sparse": 6}
 NEW_PACKINGS = ("zstd", "sparse")
+UNKNOWN = "Invalid save image format"
 PACKED_MAGIC = b"\x89TCS\1\0\0\0"
 
-DOMAIN = """<domain type='qemu'>
+# XICS does not come through a migration of QEMU 10.0, see vm.py.
+DOMAIN = """<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
   <name>tce</name>
   <memory unit='MiB'>512</memory>
   <vcpu>1</vcpu>
@@ -52,6 +53,9 @@ DOMAIN = """<domain type='qemu'>
     <console type='file'><source path='%(folder)s/console' append='on'/></console>
     <memballoon model='none'/>
   </devices>
+  <qemu:commandline>
+    <qemu:arg value='-machine'/><qemu:arg value='ic-mode=xive'/>
+  </qemu:commandline>
 </domain>
 """
 
@@ -152,15 +156,21 @@ def payload(saved):
         return int.from_bytes(head[28:32], sys.byteorder), f.read(8)
 
 
+class Unknown(Exception):
+    """This libvirt does not know a compression."""
+
+
 def save_compressed(machines, plain, saved, packing, path=()):
     """The guest stands still from one file to the other."""
     libvirt = Libvirt(machines, packing, path)
     libvirt.tell("restore %s --paused" % plain)
-    libvirt.finish("save tce " + saved)
+    before = len(libvirt.log())
+    libvirt.tell("save tce " + saved)
+    # of one that could not be saved, nothing is left to be in the way of the next
+    libvirt.finish("destroy tce")
+    if packing in NEW_PACKINGS and UNKNOWN in libvirt.log()[before:]:
+        raise Unknown(packing)
     compression, _ = payload(saved)
-    if packing in NEW_PACKINGS and compression != PACKINGS[packing]:
-        print("# this libvirt does not know %s" % packing)
-        return None
     if compression != PACKINGS[packing]:
         return "not a save file compressed with %s\n%s" % (packing, libvirt.log())
     return differs(plain, saved)
@@ -207,21 +217,31 @@ def goes_on(machines, saved, path):
     return "\n".join(libvirt.guest_errors()[:5])
 
 
+def make_domain(folder):
+    """A guest, its disks, and domain.xml."""
+    boot = vm.guest(folder)
+    shutil.copyfile(boot[boot.index("-kernel") + 1], os.path.join(folder, "vmlinux"))
+    for name in ("scsi", "virtio"):
+        vm.disk(folder, name)
+    with open(os.path.join(folder, "domain.xml"), "w") as f:
+        f.write(DOMAIN % {"folder": folder})
+
+
 def main():
     checks = vm.Checks()
     with vm.Machines() as machines:
         folder = machines.folder
-        boot = vm.guest(folder)
-        shutil.copyfile(boot[boot.index("-kernel") + 1], os.path.join(folder, "vmlinux"))
-        for name in ("scsi", "virtio"):
-            vm.disk(folder, name)
-        with open(os.path.join(folder, "domain.xml"), "w") as f:
-            f.write(DOMAIN % {"folder": folder})
+        make_domain(folder)
         plain = os.path.join(folder, "saved.raw")
         checks.run("the tables of a guest that libvirt saved", save_plain, machines, plain)
         for packing in PACKINGS:
-            checks.run("the same saved with %s" % packing, save_compressed, machines, plain,
-                       os.path.join(folder, "saved." + packing), packing)
+            try:
+                why = save_compressed(machines, plain, os.path.join(folder, "saved." + packing),
+                                      packing)
+            except Unknown:
+                print("# this libvirt does not know %s" % packing, flush=True)
+                continue
+            checks.check("the same saved with %s" % packing, not why, why)
         for packing in ("raw", "gzip", "xz"):
             checks.run("the same dumped with %s" % packing, dump_compressed, machines, plain,
                        os.path.join(folder, "dumped." + packing), packing)

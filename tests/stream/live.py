@@ -75,7 +75,7 @@ def move(machines, source, version, name, args):
     text = read(stats)
     for line in text.splitlines():
         print("# " + line)
-    if "agrees" not in text or "untouched" in text:
+    if ", agrees" not in text or "untouched" in text:
         return target, text
     return target, None
 

@@ -84,6 +84,10 @@ def vscsi_disk(folder, name):
                                  "scsi-hd,drive=%s,bus=vscsi-%s.0" % (name, name)]
 
 
+class Late(RuntimeError):
+    """What was waited for has not come in time."""
+
+
 class Vm:
     """A QEMU. Its console is a file, so that nothing that it prints can hold it up."""
 
@@ -138,7 +142,7 @@ class Vm:
         until = min(time.monotonic() + seconds, self.ends)
         while not holds():
             if time.monotonic() > until:
-                raise RuntimeError("%s: no %s in time\n%s\n%s" % (
+                raise Late("%s: no %s in time\n%s\n%s" % (
                     self.name, what, self.console()[-500:], self.log()[-500:]))
             time.sleep(0.1)
 
@@ -193,6 +197,8 @@ class Machines:
         self.vms = []
 
     def __enter__(self):
+        # A test that is told to end has its with statement end, too.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
         return self
 
     def __exit__(self, *why):
