@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the parts of the guard share: guard-look.c, guard-stop.c, guard-back.c and guard.c.
+ * What the parts of the guard share: guard-look.c, guard-stop.c, guard-call.c, guard-file.c,
+ * guard-back.c and guard.c.
  */
 #ifndef GUARD_PRIVATE_H
 #define GUARD_PRIVATE_H
@@ -72,23 +73,26 @@ int stop_group(struct guard *guard);
 int continue_group(const struct guard *guard);
 bool is_stopped(pid_t tid);
 
-/* ---- guard-back.c: putting back what there was ---- */
+/* ---- guard-call.c: system calls in the leader, which is settled ---- */
 
-/* A system call in the leader, which is settled. An error gets a message. */
+/* An error gets a message. */
 int guard_call(const struct guard *guard, long *result, long nr, uint64_t a0, uint64_t a1,
 	       uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5);
 /* Call @use with a page of the process's own, which goes afterwards. The leader is settled. */
 typedef int page_user(const struct guard *guard, uint64_t page, void *arg);
 int with_page(const struct guard *guard, page_user *use, void *arg);
-/* Of SIGTRAP, by a system call in the leader, which is settled. */
+/* Of SIGTRAP. */
 int set_handler(const struct guard *guard, uint64_t handler);
-/* All threads are settled. */
-int put_back(struct guard *guard);
 
 /* ---- guard-file.c: open files in the place of others ---- */
 
 /* @file, of this process, becomes @fd of the guarded one. */
 int put_file(const struct guard *guard, int file, int fd, bool cloexec);
 int put_taps_back(const struct guard *guard);
+
+/* ---- guard-back.c: putting back what there was ---- */
+
+/* All threads are settled. */
+int put_back(struct guard *guard);
 
 #endif /* GUARD_PRIVATE_H */

@@ -6,7 +6,6 @@
  * restored. KVM's objects depend on each other, so the first question makes all of a VM, with
  * everything in it; the fds wait far above those of the process until CRIU asks for them.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -22,47 +21,6 @@
 #include "vm-images.h"
 
 #define HCALLS_MAX 0x1000 /* no less than KVM's MAX_HCALL_OPCODE */
-
-/*
- * Move an fd out of the way of those that CRIU puts in place: above everything that is open now.
- * CRIU keeps its own fds above the highest that the process will have.
- */
-static int move_up(int fd)
-{
-	struct dirent *entry;
-	int top = 0, moved;
-	DIR *dir;
-
-	dir = opendir("/proc/self/fd");
-	if (!dir) {
-		pr_perror("Can't open /proc/self/fd");
-		close(fd);
-		return -1;
-	}
-	while ((entry = readdir(dir)))
-		if (atoi(entry->d_name) > top)
-			top = atoi(entry->d_name);
-	closedir(dir);
-	moved = fcntl(fd, F_DUPFD_CLOEXEC, top + 1);
-	if (moved < 0)
-		pr_perror("Can't put fd %d above %d", fd, top);
-	close(fd);
-	return moved;
-}
-
-int keep_fd(const struct vm *vm, int fd)
-{
-	return vm->trial ? fd : move_up(fd);
-}
-
-int vm_ioctl(const struct vm *vm, unsigned long cmd, void *arg, const char *what)
-{
-	int ret = ioctl(vm->fd, cmd, arg);
-
-	if (ret < 0)
-		pr_perror("VM %" PRIu64 ": KVM refuses its %s", vm->image->number, what);
-	return ret;
-}
 
 static int vm_enable(const struct vm *vm, uint32_t cap, uint64_t a0, uint64_t a1, const char *what)
 {

@@ -32,7 +32,7 @@ bool logs_dirty_pages(const KvmCriu__Vm *vm);
 /* Open a table's image and read up to its table, which must be the one that the VM had. */
 int open_table_image(const KvmCriu__Vm *vm, const KvmCriu__Table *table, struct tce_reader **reader,
 		     int *fd);
-/* restore.c: an ioctl that makes a part of @vm, which is named in the message if it fails */
+/* vm-fd.c: an ioctl that makes a part of @vm, which is named in the message if it fails */
 int vm_ioctl(const struct vm *vm, unsigned long cmd, void *arg, const char *what);
 /* The fd, out of the way of those that CRIU puts in place, or -1 with a message; @fd is closed. */
 int keep_fd(const struct vm *vm, int fd);
