@@ -84,6 +84,15 @@ kernel_is_quiet() {
 	return 1
 }
 
+# check_watcher: does a kernel that is built to watch itself do so on this host?
+check_watcher() {
+	case $LAB_KERNEL in
+	debug) check "$LAB_HOST: lockdep is on" grep -q "debug_locks: *1" /proc/lockdep_stats ;;
+	kasan) check "$LAB_HOST: KASAN is on" sh -c 'dmesg | grep -q "KASAN init done"' ;;
+	kcsan) check "$LAB_HOST: KCSAN is on" grep -q "^enabled: 1" /sys/kernel/debug/kcsan ;;
+	esac
+}
+
 # A scenario ends with `finish': non-zero when a check failed. Every scenario asks the kernel.
 finish() {
 	check "${LAB_HOST:-lab}: the kernel has nothing to say" kernel_is_quiet
