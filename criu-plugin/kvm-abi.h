@@ -42,6 +42,11 @@ struct kvm_vcpu_events {
 /* arch/powerpc/kvm/book3s_xics.h: the source numbers of XICS, and of XIVE from 0 on */
 #define IRQ_SOURCES_MAX (1 << 20)
 
+/* Kinds of in-kernel interrupt controllers that a vCPU has, kvm-irq-type of its fdinfo */
+#define IRQ_TYPE_NONE 0
+#define IRQ_TYPE_XICS 2
+#define IRQ_TYPE_XIVE 3
+
 /* LPCR bit of the partition's right to issue tlbie: arch/powerpc/include/asm/reg.h */
 #define LPCR_GTSE 0x400
 

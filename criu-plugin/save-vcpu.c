@@ -198,18 +198,21 @@ static int save_vcpu(struct saver *saver, const struct kvm_fd *fd, KvmCriu__Vcpu
 		     const struct fdinfo *info, size_t run_size)
 {
 	const char *mask = next_fdinfo(info, "kvm-signal-mask", NULL);
-	uint64_t papr, osi, sigset, server;
+	uint64_t papr, osi, type, sigset, server;
 
 	vcpu->id = fd->which;
 	vcpu->has_fd = true;
 	vcpu->fd = fd->fd;
-	if (fdinfo_u64(info, "kvm-papr", &papr) || fdinfo_u64(info, "kvm-osi", &osi))
+	if (fdinfo_u64(info, "kvm-papr", &papr) || fdinfo_u64(info, "kvm-osi", &osi) ||
+	    fdinfo_u64(info, "kvm-irq-type", &type))
 		return missing(saver, "vCPU configuration");
 	vcpu->papr = papr;
 	vcpu->osi = osi;
 	vcpu->has_irq_server = !fdinfo_u64(info, "kvm-irq-server", &server);
 	if (vcpu->has_irq_server)
 		vcpu->irq_server = server;
+	else if (type != IRQ_TYPE_NONE)
+		return missing(saver, "vCPU's number for the interrupt controller");
 	if (mask) {
 		sigset = strtoull(mask, NULL, 16);
 		vcpu->has_signal_mask = true;

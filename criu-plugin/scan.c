@@ -15,6 +15,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "kvm-abi.h"
 #include "kvm-plugin.h"
 
 #define LINK_LEN 4096
@@ -150,8 +151,9 @@ static int check_vcpu(const struct kvm_process *process, int fd, const struct fd
 
 	if (!fdinfo_u64(info, "kvm-guest-debug", &value) && value)
 		return refuse(process, fd, "the vCPU", "it is being debugged");
-	if (!fdinfo_u64(info, "kvm-irq-type", &value) && value &&
-	    !next_fdinfo(info, "kvm-irq-server", NULL))
+	/* Its number there can only be read while it is not in KVM_RUN: save_vcpu() does. */
+	if (!fdinfo_u64(info, "kvm-irq-type", &value) && value != IRQ_TYPE_NONE &&
+	    value != IRQ_TYPE_XICS && value != IRQ_TYPE_XIVE)
 		return refuse(process, fd, "the vCPU",
 			      "its in-kernel interrupt controller is of an unknown kind");
 	return 0;
