@@ -7,6 +7,8 @@ DIR=${DIR:-/var/vm}
 QEMU=${QEMU:-qemu-system-ppc64}
 DISK_FORMAT=${DISK_FORMAT:-raw}
 _caps=cap-htm=off,cap-cfpc=broken,cap-sbbc=broken,cap-ibs=broken,cap-ccf-assist=off
+# KVM has no larger pages for an HPT guest than the host has, and QEMU offers 64 KiB.
+grep -q "KernelPageSize: *4 kB" /proc/self/smaps && _caps=$_caps,cap-hpt-max-page-size=4k
 MACHINE=pseries,kernel-irqchip=off,$_caps
 # where the guest's HTTP server is, seen from outside
 SERVED_AT=${SERVED_AT:-127.0.0.1:8080}
