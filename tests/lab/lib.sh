@@ -33,6 +33,19 @@ refuses() {
 	fi
 }
 
+# says NAME CODE TEXT COMMAND...: the same, of all that it says; that is in /tmp/said then
+says() {
+	_what=$1 _code=$2 _text=$3
+	shift 3
+	"$@" >/tmp/said 2>&1
+	_rc=$?
+	if [ $_rc = "$_code" ] && grep -qF -- "$_text" /tmp/said; then
+		ok "$_what"
+	else
+		not_ok "$_what: exit code $_rc: $(head -n 12 /tmp/said)"
+	fi
+}
+
 # wait_for SECONDS COMMAND...: until the command succeeds
 wait_for() {
 	_left=$(($1 * 10))
