@@ -46,15 +46,29 @@ says() {
 	fi
 }
 
-# wait_for SECONDS COMMAND...: until the command succeeds
+# wait_for SECONDS COMMAND...: until the command succeeds. On a slow host it is tried as often as on
+# a fast one, and for at most twenty times as long. The command may wait_for things itself.
 wait_for() {
-	_left=$(($1 * 10))
+	look_at_clock
+	_end=$((_now + $1 * 20))
+	_tries=$(($1 * 10))
 	shift
-	until "$@" 2>/dev/null; do
-		_left=$((_left - 1))
-		[ $_left -gt 0 ] || return 1
+	# kept as parameters, which are a call's own
+	set -- $_tries $_end "$@"
+	until succeeds "$@"; do
+		look_at_clock
+		[ "$1" -gt 1 ] && [ "$_now" -lt "$2" ] || return 1
+		_tries=$(($1 - 1))
+		shift
+		set -- $_tries "$@"
 		sleep 0.1
 	done
+}
+succeeds() { shift 2; "$@" 2>/dev/null; }
+# in whole seconds since the boot
+look_at_clock() {
+	read -r _now _ </proc/uptime
+	_now=${_now%.*}
 }
 
 # kernel_is_quiet [LOG]: prints what the kernel has to say of KVM or of anything that stopped it,
