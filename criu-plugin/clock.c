@@ -52,7 +52,7 @@ static void free_copies(struct copies *copies)
 	free(copies);
 }
 
-void forget_clocks(void)
+void drop_clocks(void)
 {
 	struct copies *copies;
 

@@ -203,7 +203,7 @@ static int begin_table(struct early_process *process, size_t number)
 	struct tce_sink sink;
 
 	/* A table that was seen through another process may have been closed and made again. */
-	forget_early(early->name);
+	drop_early(early->name);
 	early->image_fd = openat(criu_get_image_dir(), early->name,
 				 O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (early->image_fd < 0)
@@ -214,7 +214,7 @@ static int begin_table(struct early_process *process, size_t number)
 	return tce_send_round(early->sender, false, NULL, &err);
 }
 
-static void give_up(struct early_table *early)
+static void discard_table(struct early_table *early)
 {
 	drop_table(early);
 	unlinkat(criu_get_image_dir(), early->name, 0);
@@ -231,7 +231,7 @@ static uint64_t save_changes(struct early_process *process)
 		if (!process->tables[i].sender)
 			continue;
 		if (tce_send_round(process->tables[i].sender, false, &round, NULL))
-			give_up(&process->tables[i]);
+			discard_table(&process->tables[i]);
 		else
 			entries += round.entries;
 	}
@@ -258,7 +258,7 @@ void save_early(pid_t pid)
 	processes = process;
 	for (i = 0; i < process->count; i++)
 		if (begin_table(process, i))
-			give_up(&process->tables[i]);
+			discard_table(&process->tables[i]);
 	do {
 		before = changed;
 		changed = save_changes(process);
@@ -294,7 +294,7 @@ int finish_early(uint64_t vm, uint64_t inode, struct tce_geometry *geometry)
 	return 1;
 }
 
-void forget_early(const char *name)
+void drop_early(const char *name)
 {
 	struct early_process *process;
 	size_t i;
@@ -306,7 +306,7 @@ void forget_early(const char *name)
 				drop_table(&process->tables[i]);
 }
 
-void abandon_early(void)
+void discard_early(void)
 {
 	struct early_process *process;
 	size_t i;
@@ -314,10 +314,10 @@ void abandon_early(void)
 	for (process = processes; process; process = process->next)
 		for (i = 0; i < process->count; i++)
 			if (process->tables[i].sender && !process->tables[i].finished)
-				give_up(&process->tables[i]);
+				discard_table(&process->tables[i]);
 }
 
-void end_early(void)
+void drop_all_early(void)
 {
 	struct early_process *process;
 
@@ -331,5 +331,5 @@ void end_early(void)
 __attribute__((destructor)) static void end_at_exit(void)
 {
 	if (owner == getpid())
-		end_early();
+		drop_all_early();
 }

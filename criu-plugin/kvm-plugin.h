@@ -112,7 +112,7 @@ unsigned int read_vpid(pid_t pid);
 
 /* A dump begins. */
 int start_manifest(void);
-void end_manifest(void);
+void drop_manifest(void);
 /* What each image says, so that it is of this dump. */
 uint64_t dump_id(void);
 /* An image that is not named by an id of CRIU's has been written. */
@@ -228,7 +228,7 @@ unsigned int count_taps(void);
 /* -ENOTSUP if @fd is no placeholder. */
 int save_tap(int fd, uint32_t id);
 /* Let go of all. */
-void forget_taps(void);
+void drop_taps(void);
 
 /* ---- tap-restore.c ---- */
 
@@ -317,17 +317,17 @@ void save_early(pid_t pid);
  */
 int finish_early(uint64_t vm, uint64_t inode, struct tce_geometry *geometry);
 /* Another table gets this image. */
-void forget_early(const char *name);
+void drop_early(const char *name);
 /* The dump is over: remove images that are not whole, of closed tables or because it has failed. */
-void abandon_early(void);
-/* Stop the logs that are still on. */
-void end_early(void);
+void discard_early(void);
+/* All of it: logs that are still on are stopped. */
+void drop_all_early(void);
 
 /* ---- clock.c: the guest's clock, and what the VMM knows of it ---- */
 
 /* Look for it in a process that is not stopped yet; save_clock() looks for what is not found. */
 void find_clocks(pid_t pid);
-void forget_clocks(void);
+void drop_clocks(void);
 /* With the vCPUs in @vm, and in guest_timebase the host's timebase when the guest was stopped. */
 int save_clock(pid_t pid, KvmCriu__Vm *vm);
 /* At the very end: from here on the guest's time passes. */

@@ -40,7 +40,7 @@ static bool stale_are_gone;
 
 int start_manifest(void)
 {
-	end_manifest();
+	drop_manifest();
 	manifest = new_message(&kvm_criu__dump__descriptor);
 	if (!manifest)
 		return -1;
@@ -51,7 +51,7 @@ int start_manifest(void)
 	return -1;
 }
 
-void end_manifest(void)
+void drop_manifest(void)
 {
 	free_message(manifest);
 	manifest = NULL;
@@ -210,7 +210,7 @@ int load_manifest(void)
 	size_t i;
 	int failed;
 
-	end_manifest();
+	drop_manifest();
 	manifest = load_message(MANIFEST, &kvm_criu__dump__descriptor, true, &failed);
 	if (!manifest) {
 		if (!failed)

@@ -441,7 +441,7 @@ static int plugin_init(int stage)
 		/* without KVM there is nothing to save; the module may have it come later */
 		disabled = access("/dev/kvm", F_OK) != 0;
 		/* of a dump before this one in the same process, a service */
-		end_early();
+		drop_all_early();
 		streamed = images_are_streamed();
 		return start_manifest();
 	case CR_PLUGIN_STAGE__RESTORE:
@@ -462,9 +462,9 @@ static void plugin_exit(int stage, int ret)
 
 	if (stage != CR_PLUGIN_STAGE__DUMP)
 		return;
-	abandon_early();
-	forget_clocks();
-	end_manifest();
+	discard_early();
+	drop_clocks();
+	drop_manifest();
 	while ((entry = dumped)) {
 		dumped = entry->next;
 		if (entry->guard && release_process(entry->guard)) {
@@ -474,7 +474,7 @@ static void plugin_exit(int stage, int ret)
 		free_process(&entry->process);
 		free(entry);
 	}
-	forget_taps();
+	drop_taps();
 	free(saved_vms);
 	saved_vms = NULL;
 	nr_saved_vms = 0;

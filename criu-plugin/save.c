@@ -91,7 +91,7 @@ static int write_table(struct tce_table *table, const char *name)
 		pr_perror("Can't open image %s", name);
 		return -1;
 	}
-	forget_early(name);
+	drop_early(name);
 	if (tce_create_writer(&writer, &sink, "kvm_tce_plugin", &err) ||
 	    tce_save_table(table, writer, NULL, &err) || tce_end_image(writer, &err))
 		ret = table_error(&err, name);

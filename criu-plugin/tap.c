@@ -211,7 +211,7 @@ int save_tap(int fd, uint32_t id)
 	return -ENOTSUP;
 }
 
-void forget_taps(void)
+void drop_taps(void)
 {
 	struct tap *tap;
 

@@ -163,7 +163,7 @@ int load_vms(void)
 		       0;
 }
 
-void forget_vms(void)
+void drop_vms(void)
 {
 	while (nr_vms) {
 		struct vm *vm = &vms[--nr_vms];

@@ -22,7 +22,7 @@ struct vm {
 
 /* Read all of them, and look at the images of their files and processes. */
 int load_vms(void);
-void forget_vms(void);
+void drop_vms(void);
 struct vm *find_vm(uint64_t number);
 int for_each_vm(int (*each)(const struct vm *vm, void *arg), void *arg);
 /* Says that a VM can't be restored, and is -1. */

@@ -35,7 +35,7 @@ static int look_at_process(const char *text)
 	if (!found)
 		return EXIT_NO_KVM;
 	found = start_manifest() || hold_taps(&process) ? EXIT_FAILURE : EXIT_SUCCESS;
-	forget_taps();
+	drop_taps();
 	free_process(&process);
 	return found;
 }

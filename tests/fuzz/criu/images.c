@@ -607,8 +607,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	write_file(kind, original[kind], original_size[kind]);
 	save_list();
-	forget_vms();
-	end_manifest();
+	drop_vms();
+	drop_manifest();
 	reset_task(&the_task);
 	close_range(FIRST_FD, ~0U, 0);
 	return 0;
