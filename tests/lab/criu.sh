@@ -36,12 +36,22 @@ updates() {
 	ask "$1" stats && awk '/^vcpu/ { sum += $4 } END { print sum }' "$CRIU_DIR/answer"
 }
 
-# moves_on NAME: the guest makes progress, and every entry is what it should be
+# moves_on NAME: the guest makes progress, and every entry is what it should be. It says which of
+# the two is not so.
 moves_on() {
 	_before=$(updates "$1")
 	sleep 1
+	if ! wait_for 10 has_moved "$1"; then
+		echo "$1: the guest is where it was: $_before updates, now $_after"
+		return 1
+	fi
+	ask "$1" verify && return
+	cat "$CRIU_DIR/answer"
+	return 1
+}
+has_moved() {
 	_after=$(updates "$1")
-	[ -n "$_before" ] && [ -n "$_after" ] && [ "$_after" -gt "$_before" ] && ask "$1" verify
+	[ -n "$_before" ] && [ -n "$_after" ] && [ "$_after" -gt "$_before" ]
 }
 
 # dump PID IMAGES ARGS...: what CRIU says is in IMAGES/dump.log
