@@ -168,6 +168,14 @@ static int check_fds(pid_t pid, const KvmCriu__Task *saved)
 		if (check_vm_fds(pid, saved->vm[i]->fd, vm->image))
 			return -1;
 	}
+	for (i = 0; i < saved->n_vhost_net; i++) {
+		if (identify_fd(pid, saved->vhost_net[i], &found) == 1 &&
+		    found.object == KVM_CRIU__OBJECT__VHOST_NET)
+			continue;
+		pr_err("The image of process %d: fd %u is not vhost-net, as it says\n", pid,
+		       saved->vhost_net[i]);
+		return -1;
+	}
 	return 0;
 }
 
@@ -175,7 +183,8 @@ static int finish_vms(pid_t pid, struct task *task, const KvmCriu__Task *saved)
 {
 	size_t i;
 
-	if (check_fds(pid, saved) || reset_handler(task, saved) || add_mappings(task, saved))
+	if (check_fds(pid, saved) || reset_handler(task, saved) || add_mappings(task, saved) ||
+	    own_vhosts(task, saved))
 		return -1;
 	for (i = 0; i < saved->n_vm; i++)
 		if (finish_vm(pid, task, saved->vm[i]))

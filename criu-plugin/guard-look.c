@@ -3,8 +3,6 @@
  * What a process is made of that CRIU, or the plugin in it, may change: its threads, files,
  * mappings, and the handler of SIGTRAP.
  */
-#include <ctype.h>
-#include <dirent.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -26,24 +24,6 @@ static void *append(void **array, size_t *count, size_t size)
 	}
 	*array = more;
 	return more + (*count)++ * size;
-}
-
-int for_each_number(pid_t pid, const char *folder, int (*each)(void *arg, int number), void *arg)
-{
-	char path[PATH_LEN];
-	struct dirent *entry;
-	int ret = 0;
-	DIR *dir;
-
-	snprintf(path, sizeof(path), "/proc/%d/%s", pid, folder);
-	dir = opendir(path);
-	if (!dir)
-		return -1;
-	while (!ret && (entry = readdir(dir)))
-		if (isdigit((unsigned char)entry->d_name[0]))
-			ret = each(arg, atoi(entry->d_name));
-	closedir(dir);
-	return ret;
 }
 
 static int note_thread(void *arg, int tid)
@@ -163,6 +143,25 @@ static int note_handler(struct guard *guard)
 	return ret;
 }
 
+static int check_code(const struct guard *guard)
+{
+	pid_t pid = guard->process->pid;
+
+	if (guard->sc && guard->code.at && guard->nr_threads && guard->threads[0].tid == pid)
+		return 0;
+	pr_err("Process %d: it has no code to make system calls with\n", pid);
+	return -1;
+}
+
+int look_at_leader(struct guard *guard)
+{
+	pid_t pid = guard->process->pid;
+
+	if (note_thread(guard, pid) || for_each_range(pid, note_range, guard))
+		return -1;
+	return check_code(guard);
+}
+
 int look_at_process(struct guard *guard)
 {
 	pid_t pid = guard->process->pid;
@@ -181,8 +180,5 @@ int look_at_process(struct guard *guard)
 		}
 	}
 	guard->was_stopped = is_stopped(pid);
-	if (guard->sc && guard->code.at && guard->nr_threads && guard->threads[0].tid == pid)
-		return 0;
-	pr_err("Process %d: it has no code to make system calls with\n", pid);
-	return -1;
+	return check_code(guard);
 }

@@ -56,8 +56,8 @@ struct guard {
 
 /* Note all of a process that must be as it was. */
 int look_at_process(struct guard *guard);
-/* Call @each with every number in a folder of /proc/PID. */
-int for_each_number(pid_t pid, const char *folder, int (*each)(void *arg, int number), void *arg);
+/* Only what it takes to have its leader, which is settled, make system calls. */
+int look_at_leader(struct guard *guard);
 /* Call @each with every mapping and its name. */
 int for_each_range(pid_t pid, int (*each)(void *arg, const struct range *range, const char *name),
 		   void *arg);

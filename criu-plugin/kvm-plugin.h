@@ -105,6 +105,10 @@ void free_fdinfo(struct fdinfo *info);
 /* The value of the next line called @name after @from (NULL: from the start), or NULL. */
 const char *next_fdinfo(const struct fdinfo *info, const char *name, const char *from);
 int fdinfo_u64(const struct fdinfo *info, const char *name, uint64_t *value);
+/* Call @each with every number in a folder of /proc/PID, until it says something else than 0. */
+int for_each_number(pid_t pid, const char *folder, int (*each)(void *arg, int number), void *arg);
+/* Has it threads that never leave the kernel, as vhost's? 1, 0 or -1. */
+int has_user_workers(pid_t pid);
 /* The process's ID in its own namespace, or 0. */
 unsigned int read_vpid(pid_t pid);
 
@@ -137,6 +141,8 @@ unsigned int tap_count(void);
 
 /* The calling process's copy of @fd, or -1. */
 int get_fd(pid_t pid, int fd);
+/* 1 if they are one open file, 0 if not, or -1. */
+int is_same_file(pid_t pid1, int fd1, pid_t pid2, int fd2);
 /* @len bytes of a stopped process, to or from @local. */
 int copy_memory(pid_t pid, bool to_task, uint64_t remote, void *local, size_t len);
 /* Memory of the guest that others than the process have written to counts as changed. */
@@ -148,7 +154,7 @@ void touch_guest_memory(pid_t pid, const KvmCriu__Vm *vm, uint64_t gpa, uint64_t
 struct kvm_fd {
 	int fd;
 	KvmCriu__Object object;
-	uint64_t vm;	/* number of its VM, 0 for /dev/kvm */
+	uint64_t vm;	/* number of its VM, 0 for what is of no VM: /dev/kvm, /dev/vhost-net */
 	uint64_t which; /* vCPU id or LIOBN */
 	uint64_t inode; /* of what can be mapped (vCPU, table, device): its own; else 0 */
 };
@@ -195,6 +201,8 @@ struct kvm_process {
 	size_t nr_taps;
 	int *epolls;
 	size_t nr_epolls;
+	int *vhosts; /* of /dev/vhost-net; they are among the fds, too, if there is KVM */
+	size_t nr_vhosts;
 	bool huge; /* there is memory in huge pages */
 	bool aio;  /* there is a ring of the kernel's asynchronous I/O */
 };
@@ -236,6 +244,18 @@ void drop_taps(void);
 int check_taps(unsigned int expected);
 /* The fd; -ENOTSUP if not ours. */
 int restore_tap(uint32_t id);
+
+/* ---- vhost.c: vhost-net, which is saved while nobody owns it ---- */
+
+#define VHOST_NET_PATH "/dev/vhost-net"
+
+/* Without looking into it, which only its owner can: does a kernel thread work for it? */
+int check_vhosts(const struct kvm_process *process);
+struct task;
+/* With the process stopped. */
+int save_vhosts(const struct kvm_process *process, struct task *task, KvmCriu__Task *image);
+/* In the whole process: it owns them. */
+int own_vhosts(struct task *task, const KvmCriu__Task *saved);
 
 /* ---- task.c: system calls inside a stopped process ---- */
 

@@ -8,14 +8,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <linux/kcmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -86,14 +84,9 @@ int note_image(const char *name)
 /* As CRIU tells them apart: 1 if they are one, 0 if not. */
 static int compare_files(const struct open_file *file, pid_t pid, const struct kvm_fd *fd)
 {
-	long ret;
-
 	if (file->fd.object != fd->object || file->fd.vm != fd->vm || file->fd.which != fd->which)
 		return 0;
-	ret = syscall(SYS_kcmp, file->pid, pid, KCMP_FILE, file->fd.fd, fd->fd);
-	if (ret < 0)
-		pr_perror("Can't compare files of processes %d and %d", file->pid, pid);
-	return ret < 0 ? -1 : !ret;
+	return is_same_file(file->pid, file->fd.fd, pid, fd->fd);
 }
 
 static int note_file(pid_t pid, const struct kvm_fd *fd)

@@ -136,7 +136,7 @@ static int save_vms(const struct kvm_process *process, struct task *task, KvmCri
 		const struct saved_vm *saved = find_saved_vm(fd->vm);
 		KvmCriu__OwnedVm *owned;
 
-		if (fd->object == KVM_CRIU__OBJECT__KVM)
+		if (!fd->vm)
 			continue;
 		if (saved) {
 			if (check_sharer(process, fd->fd, saved))
@@ -220,8 +220,8 @@ static int save_process(const struct kvm_process *process, const struct guard *g
 	task = open_task(process->pid);
 	if (!task)
 		goto out;
-	if (!save_vms(process, task, image) && !save_task(process, image) &&
-	    !save_manifest(process, count_taps()))
+	if (!save_vms(process, task, image) && !save_vhosts(process, task, image) &&
+	    !save_task(process, image) && !save_manifest(process, count_taps()))
 		ret = replace_mappings(process, task);
 	if (close_task(task) || settle_guarded(guard))
 		ret = -1;
@@ -292,7 +292,7 @@ static int checkpoint_devices(int pid)
 	}
 	entry->next = dumped;
 	dumped = entry;
-	if (hold_taps(&entry->process))
+	if (check_vhosts(&entry->process) || hold_taps(&entry->process))
 		return -1;
 	entry->guard = guard_process(&entry->process);
 	return entry->guard ? save_process(&entry->process, entry->guard) : -1;
@@ -306,6 +306,20 @@ static int not_asked(void)
 	       "behind it): use a folder with this plugin alone\n",
 	       PLUGIN_NAME);
 	return -1;
+}
+
+/* vhost-net of a process without KVM is not this plugin's: 1 if it is of one with it. */
+static int has_vhost(int fd)
+{
+	const struct dumped *entry;
+	int same = 0;
+	size_t i;
+
+	for (entry = dumped; entry && !same; entry = entry->next)
+		for (i = 0; i < entry->process.nr_vhosts && !same; i++)
+			same = is_same_file(getpid(), fd, entry->process.pid,
+					    entry->process.vhosts[i]);
+	return same;
 }
 
 static int dump_file(int fd, int id)
@@ -331,9 +345,14 @@ static int dump_file(int fd, int id)
 	default:
 		return -1;
 	}
+	if (found.object == KVM_CRIU__OBJECT__VHOST_NET) {
+		ret = has_vhost(fd);
+		if (ret != 1)
+			return ret ? -1 : -ENOTSUP;
+	}
 	if (!dumped)
 		return not_asked();
-	if (found.object != KVM_CRIU__OBJECT__KVM && !find_saved_vm(found.vm)) {
+	if (found.vm && !find_saved_vm(found.vm)) {
 		pr_err("An fd belongs to VM %" PRIu64 ", which was not saved\n", found.vm);
 		return -1;
 	}

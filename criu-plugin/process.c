@@ -3,7 +3,9 @@
  * What can be had of another process without its help: its memory and its files.
  */
 #include <inttypes.h>
+#include <linux/kcmp.h>
 #include <sys/pidfd.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -20,6 +22,15 @@ int get_fd(pid_t pid, int fd)
 	if (local < 0)
 		pr_perror("Can't get fd %d of process %d", fd, pid);
 	return local;
+}
+
+int is_same_file(pid_t pid1, int fd1, pid_t pid2, int fd2)
+{
+	long ret = syscall(SYS_kcmp, pid1, pid2, KCMP_FILE, fd1, fd2);
+
+	if (ret < 0)
+		pr_perror("Can't compare files of processes %d and %d", pid1, pid2);
+	return ret < 0 ? -1 : !ret;
 }
 
 int copy_memory(pid_t pid, bool to_task, uint64_t remote, void *local, size_t len)

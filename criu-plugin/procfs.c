@@ -2,6 +2,8 @@
 /*
  * What the files of /proc say about a process.
  */
+#include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +11,9 @@
 #include <unistd.h>
 
 #include "kvm-plugin.h"
+
+/* include/linux/sched.h: PF_USER_WORKER */
+#define USER_WORKER 0x4000
 
 static int read_text(const char *path, struct fdinfo *info)
 {
@@ -112,6 +117,48 @@ int fdinfo_u64(const struct fdinfo *info, const char *name, uint64_t *value)
 	errno = 0;
 	*value = strtoull(text, &end, 0);
 	return end == text || errno ? -1 : 0;
+}
+
+int for_each_number(pid_t pid, const char *folder, int (*each)(void *arg, int number), void *arg)
+{
+	char path[PATH_LEN];
+	struct dirent *entry;
+	int ret = 0;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", pid, folder);
+	dir = opendir(path);
+	if (!dir)
+		return -1;
+	while (!ret && (entry = readdir(dir)))
+		if (isdigit((unsigned char)entry->d_name[0]))
+			ret = each(arg, atoi(entry->d_name));
+	closedir(dir);
+	return ret;
+}
+
+static int is_user_worker(void *arg, int tid)
+{
+	pid_t pid = *(pid_t *)arg;
+	unsigned int flags = 0;
+	struct fdinfo stat;
+	char path[PATH_LEN];
+	const char *text;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", pid, tid);
+	if (read_text(path, &stat))
+		return -1;
+	/* Behind a name that may have anything in it: proc_pid_stat(5). */
+	text = strrchr(stat.text, ')');
+	if (!text || sscanf(text, ") %*c %*d %*d %*d %*d %*d %u", &flags) != 1)
+		flags = 0;
+	free_fdinfo(&stat);
+	return !!(flags & USER_WORKER);
+}
+
+int has_user_workers(pid_t pid)
+{
+	return for_each_number(pid, "task", is_user_worker, &pid);
 }
 
 unsigned int read_vpid(pid_t pid)

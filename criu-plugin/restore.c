@@ -376,6 +376,12 @@ int restore_file(uint32_t id)
 			pr_perror("Can't open /dev/kvm");
 		goto out;
 	}
+	if (file->object == KVM_CRIU__OBJECT__VHOST_NET) {
+		fd = open(VHOST_NET_PATH, (file->flags & (O_ACCMODE | O_NONBLOCK)) | O_CLOEXEC);
+		if (fd < 0)
+			pr_perror("Can't open " VHOST_NET_PATH);
+		goto out;
+	}
 	vm = find_vm(file->vm);
 	if (!vm) {
 		pr_err("%s is of VM %" PRIu64 ", which has no image\n", name, file->vm);

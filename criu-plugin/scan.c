@@ -24,6 +24,8 @@
 #define KVM_DEVICE makedev(10, 232)
 /* TUN_MINOR */
 #define TAP_DEVICE makedev(10, 200)
+/* VHOST_NET_MINOR */
+#define VHOST_NET_DEVICE makedev(10, 238)
 
 static int refuse(const struct kvm_process *process, int fd, const char *what, const char *why)
 {
@@ -71,6 +73,19 @@ static int add_epoll(struct kvm_process *process, int fd)
 	}
 	process->epolls = epolls;
 	epolls[process->nr_epolls++] = fd;
+	return 0;
+}
+
+static int add_vhost(struct kvm_process *process, int fd)
+{
+	int *vhosts = reallocarray(process->vhosts, process->nr_vhosts + 1, sizeof(*vhosts));
+
+	if (!vhosts) {
+		pr_err("Out of memory\n");
+		return -1;
+	}
+	process->vhosts = vhosts;
+	vhosts[process->nr_vhosts++] = fd;
 	return 0;
 }
 
@@ -242,7 +257,8 @@ static const struct alien {
 	const char *link; /* its beginning */
 	const char *what;
 } aliens[] = {
-	{ "/dev/vhost-", "vhost: give the device's backend vhost=off" },
+	{ "/dev/vhost-scsi", "vhost-scsi: use a disk of the VMM's own" },
+	{ "/dev/vhost-v", "vhost: unplug the device first" },
 	{ "/dev/vfio/", "VFIO: unplug the device first" },
 	{ "/dev/iommu", "VFIO: unplug the device first" },
 	{ "anon_inode:[vfio", "VFIO: unplug the device first" },
@@ -314,6 +330,8 @@ static int scan_fd(struct kvm_process *process, int fd)
 				  &(struct kvm_fd){ .fd = fd, .object = KVM_CRIU__OBJECT__KVM });
 	if (st.st_rdev == TAP_DEVICE)
 		return add_tap_fd(process, fd);
+	if (st.st_rdev == VHOST_NET_DEVICE)
+		return add_vhost(process, fd);
 	return 0;
 }
 
@@ -443,11 +461,25 @@ static int scan_maps(struct kvm_process *process)
 	return ret < 0 ? -1 : 0;
 }
 
+/* They are the plugin's to save in a process with KVM, and nobody's otherwise. */
+static int adopt_vhosts(struct kvm_process *process)
+{
+	size_t i;
+
+	for (i = 0; i < process->nr_vhosts; i++)
+		if (add_kvm_fd(process, &(struct kvm_fd){ .fd = process->vhosts[i],
+							  .object = KVM_CRIU__OBJECT__VHOST_NET }))
+			return -1;
+	return 0;
+}
+
 int identify_fd(pid_t pid, int fd, struct kvm_fd *found)
 {
 	struct kvm_process one = { .pid = pid };
 	int ret = scan_fd(&one, fd);
 
+	if (!ret && one.nr_vhosts)
+		ret = adopt_vhosts(&one);
 	if (!ret && one.nr_fds) {
 		*found = one.fds[0];
 		ret = 1;
@@ -503,6 +535,8 @@ int scan_process(struct kvm_process *process, pid_t pid)
 
 	*process = (struct kvm_process){ .pid = pid };
 	ret = scan_fds(process);
+	if (!ret && process->nr_fds)
+		ret = adopt_vhosts(process);
 	/* mappings stay when every fd is closed, so look at them in any case */
 	if (!ret)
 		ret = scan_maps(process);
@@ -528,5 +562,6 @@ void free_process(struct kvm_process *process)
 	free(process->aliens);
 	free(process->taps);
 	free(process->epolls);
+	free(process->vhosts);
 	*process = (struct kvm_process){};
 }

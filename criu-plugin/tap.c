@@ -9,13 +9,11 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/kcmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "tap.h"
@@ -29,16 +27,6 @@ struct tap {
 };
 
 static struct tap *taps;
-
-/* 1 if they are one file, 0 if not. */
-static int is_same_file(pid_t pid1, int fd1, pid_t pid2, int fd2)
-{
-	long ret = syscall(SYS_kcmp, pid1, pid2, KCMP_FILE, fd1, fd2);
-
-	if (ret < 0)
-		pr_perror("Can't compare files of processes %d and %d", pid1, pid2);
-	return ret < 0 ? -1 : !ret;
-}
 
 int has_tap(pid_t pid, const struct tap_fd *tap)
 {

@@ -123,7 +123,12 @@ static int count_file(const char *name)
 		goto out;
 	}
 	nr_files++;
-	if (file->object != KVM_CRIU__OBJECT__KVM) {
+	if (file->object == KVM_CRIU__OBJECT__VHOST_NET) {
+		if (access(VHOST_NET_PATH, R_OK | W_OK)) {
+			pr_perror("The VM has vhost-net, and " VHOST_NET_PATH " can't be opened");
+			ret = -1;
+		}
+	} else if (file->object != KVM_CRIU__OBJECT__KVM) {
 		vm = find_vm(file->vm);
 		if (vm) {
 			vm->files_left++;

@@ -31,9 +31,10 @@
 
 #define RUN_SIZE      8192
 #define FIRST_FD      64 /* what a restore makes is from here on */
-#define VM_FD	      8	 /* of the restored process: object_of() says what each is */
-#define DEVICE_FD     13
-#define VCPU_FD	      9
+#define VM_FD	      9	 /* of the restored process: object_of() says what each is */
+#define DEVICE_FD     14
+#define VCPU_FD	      10
+#define VHOST_FD      15
 #define SERVER	      3
 #define IRQ	      17
 #define TABLE_ENTRIES 600
@@ -161,7 +162,8 @@ int __real_open64(const char *path, int flags, ...);
 int __wrap_open64(const char *path, int flags, ...);
 int __wrap_open64(const char *path, int flags, ...)
 {
-	return strcmp(path, "/dev/kvm") && strcmp(path, "/dev/net/tun") ?
+	return strcmp(path, "/dev/kvm") && strcmp(path, "/dev/net/tun") &&
+			       strcmp(path, VHOST_NET_PATH) ?
 		       __real_open64(path, flags, 0600) :
 		       new_file(0);
 }
@@ -180,7 +182,7 @@ unsigned int count_taps(void)
 
 static KvmCriu__Object object_of(int fd)
 {
-	return (KvmCriu__Object)(fd % 7);
+	return (KvmCriu__Object)(fd % 8);
 }
 
 int identify_fd(pid_t pid, int fd, struct kvm_fd *found)
@@ -227,6 +229,16 @@ int fdinfo_u64(const struct fdinfo *info, const char *name, uint64_t *value)
 void proc_path(char path[PATH_LEN], pid_t pid, const char *name, int number)
 {
 	snprintf(path, PATH_LEN, "/proc/self/%s/%d", name, number);
+}
+
+int has_user_workers(pid_t pid)
+{
+	return 0;
+}
+
+int is_same_file(pid_t pid1, int fd1, pid_t pid2, int fd2)
+{
+	return fd1 == fd2;
 }
 
 unsigned int read_vpid(pid_t pid)
@@ -476,6 +488,9 @@ static void save_task_image(void)
 	thread->timer_slack = 50000;
 	thread->has_affinity = true;
 	fill(&thread->affinity, 1);
+	task->vhost_net = calloc(1, sizeof(*task->vhost_net));
+	must(!task->vhost_net);
+	task->vhost_net[task->n_vhost_net++] = VHOST_FD;
 	name_of(TASK, name, sizeof(name));
 	must(save_message(name, &task->base));
 	free_message(task);
