@@ -6,21 +6,26 @@
  *	kvm-criu-helper images FOLDER	all for which it would refuse to restore from this folder
  *
  * Exits with 0 if there is nothing, 1 after lines that say what, 2 when misused, and 3 if the
- * process has nothing of KVM.
+ * process has nothing of KVM. And what the plugin does not do:
+ *
+ *	kvm-criu-helper hold PID [SOCKET]	make vhost-net free to be dumped (hold.h)
+ *	kvm-criu-helper cont SOCKET		have a guest go on, by QMP
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "hold.h"
 #include "kvm-plugin.h"
+#include "qmp.h"
 #include "stand-in.h"
 
 #define EXIT_MISUSE 2
 #define EXIT_NO_KVM 3
 
-static int look_at_process(const char *text)
+/* EXIT_SUCCESS if the process has KVM, and nothing that would be refused. */
+static int scan(struct kvm_process *process, const char *text)
 {
-	struct kvm_process process;
 	char *end;
 	long pid = strtol(text, &end, 10);
 	int found;
@@ -29,11 +34,31 @@ static int look_at_process(const char *text)
 		fprintf(stderr, "%s is no process ID\n", text);
 		return EXIT_MISUSE;
 	}
-	found = scan_process(&process, pid);
+	found = scan_process(process, pid);
 	if (found < 0)
 		return EXIT_FAILURE;
-	if (!found)
-		return EXIT_NO_KVM;
+	return found ? EXIT_SUCCESS : EXIT_NO_KVM;
+}
+
+static int hold(const char *pid, const char *socket)
+{
+	struct kvm_process process;
+	int ret = scan(&process, pid);
+
+	if (ret)
+		return ret;
+	ret = hold_vhosts(&process, socket) ? EXIT_FAILURE : EXIT_SUCCESS;
+	free_process(&process);
+	return ret;
+}
+
+static int look_at_process(const char *text)
+{
+	struct kvm_process process;
+	int found = scan(&process, text);
+
+	if (found)
+		return found;
 	found = start_manifest() || hold_taps(&process) ? EXIT_FAILURE : EXIT_SUCCESS;
 	drop_taps();
 	free_process(&process);
@@ -55,6 +80,11 @@ int main(int argc, char **argv)
 		return look_at_process(argv[2]);
 	if (argc == 3 && !strcmp(argv[1], "images"))
 		return look_at_images(argv[2]);
-	fprintf(stderr, "usage: %s process PID | images FOLDER\n", argv[0]);
+	if ((argc == 3 || argc == 4) && !strcmp(argv[1], "hold"))
+		return hold(argv[2], argv[3]);
+	if (argc == 3 && !strcmp(argv[1], "cont"))
+		return qmp_do(argv[2], "cont") ? EXIT_FAILURE : EXIT_SUCCESS;
+	fprintf(stderr, "usage: %s process PID | images FOLDER | hold PID [SOCKET] | cont SOCKET\n",
+		argv[0]);
 	return EXIT_MISUSE;
 }

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * QMP, as far as it takes to pause a guest: every answer of QEMU's is a line, which begins with
+ * what it is.
+ */
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "kvm-plugin.h"
+#include "qmp.h"
+
+#define PATIENCE 10 /* seconds for an answer */
+
+struct qmp {
+	const char *path;
+	int sock;
+	FILE *answers;
+	char *line;
+	size_t room;
+};
+
+static void close_qmp(struct qmp *qmp)
+{
+	if (qmp->answers)
+		fclose(qmp->answers);
+	if (qmp->sock >= 0)
+		close(qmp->sock);
+	free(qmp->line);
+}
+
+static bool begins(const char *line, const char *with)
+{
+	return !strncmp(line, with, strlen(with));
+}
+
+/* The next line that is no event. */
+static int next_answer(struct qmp *qmp)
+{
+	do {
+		if (getline(&qmp->line, &qmp->room, qmp->answers) <= 0) {
+			pr_err("%s: QEMU's monitor does not answer (has it another client?)\n",
+			       qmp->path);
+			return -1;
+		}
+	} while (begins(qmp->line, "{\"timestamp\""));
+	return 0;
+}
+
+/* The answer is in @qmp->line. */
+static int ask(struct qmp *qmp, const char *command)
+{
+	if (dprintf(qmp->sock, "{\"execute\":\"%s\"}\n", command) < 0) {
+		pr_perror("%s: QEMU's monitor can't be asked", qmp->path);
+		return -1;
+	}
+	if (next_answer(qmp))
+		return -1;
+	if (begins(qmp->line, "{\"return\""))
+		return 0;
+	pr_err("%s: QEMU refuses `%s': %s", qmp->path, command, qmp->line);
+	return -1;
+}
+
+static int open_qmp(struct qmp *qmp, const char *path)
+{
+	const struct timeval patience = { .tv_sec = PATIENCE };
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+
+	*qmp = (struct qmp){ .path = path, .sock = -1 };
+	if (strlen(path) >= sizeof(addr.sun_path)) {
+		pr_err("%s: the path of a unix socket is not that long\n", path);
+		return -1;
+	}
+	strcpy(addr.sun_path, path);
+	qmp->sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (qmp->sock < 0 || connect(qmp->sock, (struct sockaddr *)&addr, sizeof(addr)) ||
+	    setsockopt(qmp->sock, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) ||
+	    !(qmp->answers = fdopen(dup(qmp->sock), "r"))) {
+		pr_perror("%s: QEMU's monitor can't be reached", path);
+		goto err;
+	}
+	if (next_answer(qmp))
+		goto err;
+	if (!begins(qmp->line, "{\"QMP\"")) {
+		pr_err("%s: this is not QEMU's monitor (QMP)\n", path);
+		goto err;
+	}
+	if (!ask(qmp, "qmp_capabilities"))
+		return 0;
+err:
+	close_qmp(qmp);
+	return -1;
+}
+
+int qmp_is_running(const char *path)
+{
+	struct qmp qmp;
+	int ret = -1;
+
+	if (open_qmp(&qmp, path))
+		return -1;
+	if (!ask(&qmp, "query-status"))
+		ret = !!strstr(qmp.line, "\"running\": true");
+	close_qmp(&qmp);
+	return ret;
+}
+
+int qmp_do(const char *path, const char *command)
+{
+	struct qmp qmp;
+	int ret;
+
+	if (open_qmp(&qmp, path))
+		return -1;
+	ret = ask(&qmp, command);
+	close_qmp(&qmp);
+	return ret;
+}
