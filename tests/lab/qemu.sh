@@ -24,7 +24,7 @@ rings() {
 
 # start_guest OPTION...: a QEMU with two disks, each behind another kind of TCE table, a NIC and two
 # consoles; its process ID is then $VMM. $APPEND goes to the guest's command line, $NETDEV is
-# another network than QEMU's own.
+# another network than QEMU's own, $NIC another network card.
 start_guest() {
 	mkdir -p "$DIR/tftp"
 	for _disk in "$DIR/disk0" "$DIR/disk1"; do [ -e "$_disk" ] || truncate -s 64M "$_disk"; done
@@ -34,6 +34,7 @@ start_guest() {
 	_last=$(cat /proc/sys/kernel/ns_last_pid)
 	[ "$_last" -gt 5000 ] || echo 5000 > /proc/sys/kernel/ns_last_pid
 	rings ${IO_URING_DISABLED:-2}
+	_nic=${NIC:-virtio-net-pci,iommu_platform=on,disable-legacy=on}
 	_slow=format=$DISK_FORMAT,throttling.iops-total=400
 	setsid $QEMU -M $MACHINE -accel kvm -m 512M -nodefaults -display none \
 		-kernel /lab/share/vmlinux -initrd "${GUEST:-/lab/guest.cpio}" \
@@ -47,7 +48,7 @@ start_guest() {
 		-drive "file=$DIR/disk1,if=none,id=d1,$_slow" \
 		-device scsi-hd,bus=scsi1.0,drive=d1 \
 		-netdev "${NETDEV:-user,id=n0,tftp=$DIR/tftp,hostfwd=tcp:127.0.0.1:8080-:80}" \
-		-device virtio-net-pci,netdev=n0,iommu_platform=on,disable-legacy=on,romfile= \
+		-device "$_nic,netdev=n0,romfile=" \
 		"$@" </dev/null >"$DIR/qemu.log" 2>&1 &
 	VMM=$!
 }
