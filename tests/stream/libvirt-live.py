@@ -22,22 +22,14 @@ GUESTS_MAX = 3
 # A table in what pack says at its end; RAM that virsh says has gone over.
 PACKED = re.compile(r"^tables +[1-9]", re.M)
 RAM = re.compile(r"^Memory processed: +[1-9]", re.M)
-NOBODY = ["setpriv", "--reuid=%d" % libvirt.NOBODY, "--regid=%d" % libvirt.NOBODY, "--clear-groups"]
 
 
-class Host:
+class Host(vm.Guest):
     """A libvirtd, and its guest's console."""
 
-    wait_for = vm.Vm.wait_for
-    rounds = vm.Vm.rounds
-    wait_for_rounds = vm.Vm.wait_for_rounds
-    guest_errors = vm.Vm.guest_errors
-
     def __init__(self, machines, name):
-        self.name = name
         self.folder = os.path.join(machines.folder, name)
-        self.console_path = os.path.join(machines.folder, "console")
-        self.ends = float("inf")
+        super().__init__(name, os.path.join(machines.folder, "console"), self.path("log"))
         for part in ("config/libvirt", "run", "cache", SOCKETS):
             os.makedirs(os.path.join(self.folder, part))
         with open(self.path("config/libvirt/qemu.conf"), "w") as f:
@@ -47,11 +39,11 @@ class Host:
         subprocess.run(["chown", "-R", str(libvirt.NOBODY), self.folder], check=True)
         self.daemon = subprocess.Popen(
             ["unshare", "--mount", "sh", "-e", "-c", 'mount --bind "$1" "$2"; shift 2; exec "$@"',
-             "sh", self.path(SOCKETS), os.path.join(machines.folder, SOCKETS), *NOBODY,
+             "sh", self.path(SOCKETS), os.path.join(machines.folder, SOCKETS), *libvirt.AS_NOBODY,
              "libvirtd", "--timeout", "900"],
             env={**os.environ, "HOME": self.folder, "XDG_CONFIG_HOME": self.path("config"),
                  "XDG_RUNTIME_DIR": self.path("run"), "XDG_CACHE_HOME": self.path("cache")},
-            stdin=subprocess.DEVNULL, stdout=open(self.path("log"), "w"),
+            stdin=subprocess.DEVNULL, stdout=open(self.log_path, "w"),
             stderr=subprocess.STDOUT)
         machines.vms.append(self)
         self.socket = self.path("run/libvirt/libvirt-sock")
@@ -61,14 +53,8 @@ class Host:
     def path(self, name):
         return os.path.join(self.folder, name)
 
-    def console(self):
-        return read(self.console_path)
-
-    def log(self):
-        return read(self.path("log"))
-
     def command(self, *command):
-        return [*NOBODY, "env", "HOME=" + self.folder, "virsh", "-c", self.uri, *command]
+        return [*libvirt.AS_NOBODY, "env", "HOME=" + self.folder, "virsh", "-c", self.uri, *command]
 
     def virsh(self, *command, seconds=300):
         """Its exit code and what it says."""
@@ -111,7 +97,7 @@ class Proxies:
                     os.unlink(path)
             with open(self.log_path, "ab") as log:
                 self.children.append(subprocess.Popen(
-                    [*NOBODY, libvirt.STREAM, what, "--listen", "unix:" + listen,
+                    [*libvirt.AS_NOBODY, libvirt.STREAM, what, "--listen", "unix:" + listen,
                      "--connect", "unix:" + connect[what], *options],
                     stdin=subprocess.DEVNULL, stdout=log, stderr=log))
             source.wait_for("proxy", lambda path=listen: os.path.exists(path), 30)
@@ -120,15 +106,7 @@ class Proxies:
         return [child.wait(60) for child in self.children]
 
     def said(self):
-        return read(self.log_path)
-
-
-def read(path):
-    try:
-        with open(path, errors="replace") as f:
-            return f.read()
-    except FileNotFoundError:
-        return ""
+        return vm.read(self.log_path)
 
 
 def migrate(machines, source, target, *options):

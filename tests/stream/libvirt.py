@@ -17,6 +17,7 @@ import vm
 
 DUMP, STREAM = (os.path.abspath(name) for name in sys.argv[1:3])
 NOBODY = 65534
+AS_NOBODY = ["setpriv", "--reuid=%d" % NOBODY, "--regid=%d" % NOBODY, "--clear-groups"]
 DISKS = 2
 # As a save file's header has them. An older libvirt does not know the last ones.
 PACKINGS = {"gzip": 1, "bzip2": 2, "xz": 3, "lzop": 4, "zstd": 5, "sparse": 6}
@@ -60,18 +61,12 @@ DOMAIN = """<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qe
 """
 
 
-class Libvirt:
-    """virsh with the driver in it. Its QEMU has the console of a VM of the stream tests."""
-
-    wait_for = vm.Vm.wait_for
-    rounds = vm.Vm.rounds
-    wait_for_rounds = vm.Vm.wait_for_rounds
-    guest_errors = vm.Vm.guest_errors
+class Libvirt(vm.Guest):
+    """virsh with the driver in it."""
 
     def __init__(self, machines, packing, path=()):
-        self.name = "libvirt"
         self.folder = machines.folder
-        self.ends = float("inf")
+        super().__init__("libvirt", self.path("console"), self.path("virsh.log"))
         os.makedirs(self.path("libvirt/etc"), exist_ok=True)
         with open(self.path("libvirt/etc/qemu.conf"), "w") as f:
             f.write('stdio_handler = "file"\nsave_image_format = "%s"\n' % packing)
@@ -79,28 +74,16 @@ class Libvirt:
                 f.write('dump_image_format = "%s"\n' % packing)
         subprocess.run(["chown", "-R", str(NOBODY), self.folder], check=True)
         self.virsh = subprocess.Popen(
-            ["setpriv", "--reuid=%d" % NOBODY, "--regid=%d" % NOBODY, "--clear-groups",
-             "virsh", "-c", "qemu:///embed?root=" + self.path("libvirt")],
+            [*AS_NOBODY, "virsh", "-c", "qemu:///embed?root=" + self.path("libvirt")],
             cwd=self.folder, text=True,
             env={**os.environ, "HOME": self.folder,
                  "PATH": ":".join([*path, os.environ["PATH"]])},
             stdin=subprocess.PIPE,
-            stdout=open(self.path("virsh.log"), "a"), stderr=subprocess.STDOUT)
+            stdout=open(self.log_path, "a"), stderr=subprocess.STDOUT)
         machines.vms.append(self)
 
     def path(self, name):
         return os.path.join(self.folder, name)
-
-    def console(self):
-        try:
-            with open(self.path("console"), errors="replace") as f:
-                return f.read()
-        except FileNotFoundError:
-            return ""
-
-    def log(self):
-        with open(self.path("virsh.log")) as f:
-            return f.read()
 
     def tell(self, command):
         self.virsh.stdin.write(command + "\n")

@@ -34,14 +34,6 @@ def fifo(machines, name):
     return path
 
 
-def read(path):
-    try:
-        with open(path, errors="replace") as f:
-            return f.read()
-    except FileNotFoundError:
-        return ""
-
-
 class GuestHangs(Exception):
     """A guest makes no I/O, and tce-stream has given its QEMU all that the other QEMU sent."""
 
@@ -56,12 +48,12 @@ def move(machines, source, version, name, args):
     source.begin_migration("exec:tee %s | %s pack --stats > %s 2> %s" % (sent, TOOL, pipe, stats))
     info = source.migration()
     if info["status"] != "completed":
-        return target, "%s\n%s" % (info, read(stats))
+        return target, "%s\n%s" % (info, vm.read(stats))
     target.wait_for("running guest", lambda: target.status() == "running")
     source.end()
-    target.wait_for("exit of unpack", lambda: read(status).strip())
-    if read(status).strip() != "0":
-        return target, "unpack exits with " + read(status)
+    target.wait_for("exit of unpack", lambda: vm.read(status).strip())
+    if vm.read(status).strip() != "0":
+        return target, "unpack exits with " + vm.read(status)
     if not filecmp.cmp(sent, received, shallow=False):
         return target, "unpack gives other bytes than pack was given"
     os.remove(sent)
@@ -72,7 +64,7 @@ def move(machines, source, version, name, args):
         raise GuestHangs("%s: %s" % (name, e)) from e
     if target.guest_errors():
         return target, "\n".join(target.guest_errors()[:5])
-    text = read(stats)
+    text = vm.read(stats)
     for line in text.splitlines():
         print("# " + line)
     if ", agrees" not in text or "untouched" in text:
@@ -103,8 +95,8 @@ def dead_peer(machines, source):
     """The other side of the pipe ends in the middle."""
     err = os.path.join(machines.folder, "dead.err")
     why = must_fail(source, "exec:%s pack 2> %s | head -c 3000000 > /dev/null" % (TOOL, err))
-    if not why and "Broken pipe" not in read(err):
-        why = "pack says: " + read(err)
+    if not why and "Broken pipe" not in vm.read(err):
+        why = "pack says: " + vm.read(err)
     return goes_on(source, why)
 
 
@@ -140,7 +132,7 @@ def killed(machines, source, version, args, which):
                            " | %s > %s" % (pids["pack"], pids["pack"], TOOL, slow, pipe))
     target.wait_for("RAM on its way", lambda: target.ask("query-migrate").get(
         "status") == "active", 60)
-    os.kill(int(read(pids[which])), signal.SIGKILL)
+    os.kill(int(vm.read(pids[which])), signal.SIGKILL)
     info = source.migration()
     why = None if info["status"] == "failed" else "QEMU says: %s" % info
     return goes_on(source, why or incoming_end(target))
@@ -161,8 +153,8 @@ def flipped(machines, source, version, args):
             "    done += len(b)\n"
             "    while b: b = b[os.write(1, b):]'" % sys.executable)
     why = must_fail(source, "exec:%s pack | %s > %s" % (TOOL, flip, pipe))
-    if not why and "hash does not agree" not in read(err):
-        why = "unpack says: " + read(err)
+    if not why and "hash does not agree" not in vm.read(err):
+        why = "unpack says: " + vm.read(err)
     return goes_on(source, why or incoming_end(target))
 
 

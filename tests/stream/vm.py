@@ -88,55 +88,29 @@ class Late(RuntimeError):
     """What was waited for has not come in time."""
 
 
-class Vm:
-    """A QEMU. Its console is a file, so that nothing that it prints can hold it up."""
+def read(path):
+    """A file's text, as far as it has been written."""
+    try:
+        with open(path, errors="replace") as f:
+            return f.read()
+    except FileNotFoundError:
+        return ""
 
-    def __init__(self, program, folder, name, args):
+
+class Guest:
+    """The guest of the stream tests, whoever has started it, by what it prints."""
+
+    def __init__(self, name, console_path, log_path, ends=float("inf")):
         self.name = name
-        self.console_path = os.path.join(folder, name + ".console")
-        self.log_path = os.path.join(folder, name + ".log")
-        path = os.path.join(folder, name + ".qmp")
-        with open(self.log_path, "wb") as log:
-            self.process = subprocess.Popen(
-                [program, "-nodefaults", "-display", "none",
-                 "-chardev", "file,id=console,path=" + self.console_path,
-                 "-qmp", "unix:%s,server=on,wait=off" % path] + args,
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        self.ends = time.monotonic() + QEMU_SECONDS
-        self.qmp = socket.socket(socket.AF_UNIX)
-        self.qmp.settimeout(60)
-        while True:
-            try:
-                self.qmp.connect(path)
-                break
-            except OSError:
-                if self.process.poll() is not None:
-                    raise RuntimeError("%s: %s" % (name, self.log()))
-                time.sleep(0.05)
-        self.lines = self.qmp.makefile("rw")
-        self.lines.readline()
-        self.ask("qmp_capabilities")
-
-    def ask(self, command, **arguments):
-        self.lines.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
-        self.lines.flush()
-        while True:
-            line = self.lines.readline()
-            if not line:
-                raise RuntimeError("%s has ended: %s" % (self.name, self.log()))
-            answer = json.loads(line)
-            if "return" in answer:
-                return answer["return"]
-            if "error" in answer:
-                raise RuntimeError("%s: %s: %s" % (self.name, command, answer["error"]["desc"]))
+        self.console_path = console_path
+        self.log_path = log_path
+        self.ends = ends
 
     def log(self):
-        with open(self.log_path, errors="replace") as f:
-            return f.read()
+        return read(self.log_path)
 
     def console(self):
-        with open(self.console_path, errors="replace") as f:
-            return f.read()
+        return read(self.console_path)
 
     def wait_for(self, what, holds, seconds=120):
         until = min(time.monotonic() + seconds, self.ends)
@@ -163,6 +137,47 @@ class Vm:
     def guest_errors(self):
         return [line for line in self.console().splitlines()
                 if "ERROR" in line or "MISMATCH" in line]
+
+
+class Vm(Guest):
+    """A QEMU. Its console is a file, so that nothing that it prints can hold it up."""
+
+    def __init__(self, program, folder, name, args):
+        super().__init__(name, os.path.join(folder, name + ".console"),
+                         os.path.join(folder, name + ".log"), time.monotonic() + QEMU_SECONDS)
+        path = os.path.join(folder, name + ".qmp")
+        with open(self.log_path, "wb") as log:
+            self.process = subprocess.Popen(
+                [program, "-nodefaults", "-display", "none",
+                 "-chardev", "file,id=console,path=" + self.console_path,
+                 "-qmp", "unix:%s,server=on,wait=off" % path] + args,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self.qmp = socket.socket(socket.AF_UNIX)
+        self.qmp.settimeout(60)
+        while True:
+            try:
+                self.qmp.connect(path)
+                break
+            except OSError:
+                if self.process.poll() is not None:
+                    raise RuntimeError("%s: %s" % (name, self.log()))
+                time.sleep(0.05)
+        self.lines = self.qmp.makefile("rw")
+        self.lines.readline()
+        self.ask("qmp_capabilities")
+
+    def ask(self, command, **arguments):
+        self.lines.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
+        self.lines.flush()
+        while True:
+            line = self.lines.readline()
+            if not line:
+                raise RuntimeError("%s has ended: %s" % (self.name, self.log()))
+            answer = json.loads(line)
+            if "return" in answer:
+                return answer["return"]
+            if "error" in answer:
+                raise RuntimeError("%s: %s: %s" % (self.name, command, answer["error"]["desc"]))
 
     def begin_migration(self, uri, **parameters):
         # no limit of bandwidth: 128 MiB/s would be the measured thing otherwise
