@@ -5,7 +5,6 @@
  * of this file is one for libFuzzer, which knows better what to change.
  *
  *	driver RUNS FOLDER...
- *	driver --write TO FOLDER...	writes the corpus to TO, one file for each input
  *
  * When the target crashes, the input is in $TCE_FUZZ_CRASH, or in fuzz-crash in the folder where
  * the target ran.
@@ -178,24 +177,6 @@ static void keep_crash(int sig)
 	raise(sig);
 }
 
-static int write_corpus(const char *folder)
-{
-	char path[1024];
-	FILE *file;
-	size_t i;
-
-	for (i = 0; i < corpus_count; i++) {
-		snprintf(path, sizeof(path), "%s/seed-%zu", folder, i);
-		file = fopen(path, "wb");
-		if (!file || fwrite(corpus[i].data, 1, corpus[i].size, file) != corpus[i].size ||
-		    fclose(file)) {
-			perror(path);
-			return 1;
-		}
-	}
-	return 0;
-}
-
 static unsigned long run_corpus(void)
 {
 	unsigned long executions = 0;
@@ -225,12 +206,9 @@ static void run_mutation(void)
 int main(int argc, char **argv)
 {
 	unsigned long runs, run, executions;
-	const char *to = NULL;
 	int folder = 2;
 	size_t i;
 
-	if (argc > 2 && !strcmp(argv[1], "--write"))
-		to = argv[folder++];
 	if (argc < folder)
 		return 2;
 	runs = strtoul(argv[1], NULL, 10);
@@ -243,8 +221,6 @@ int main(int argc, char **argv)
 		fprintf(stderr, "no corpus\n");
 		return 2;
 	}
-	if (to)
-		return write_corpus(to);
 	executions = run_corpus();
 	for (run = 0; run < runs; run++)
 		run_mutation();

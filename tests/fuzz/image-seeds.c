@@ -10,6 +10,9 @@
 #include "fuzz.h"
 #include "tce.h"
 
+/* More than one block. */
+#define ENTRIES (TCE_BLOCK_MAX + TCE_BLOCK_MAX / 4)
+
 static uint8_t made[1 << 20];
 static size_t made_size;
 
@@ -52,13 +55,13 @@ static void add_updates(void)
 /* Tables with every kind of extent, raw and squeezed. */
 void fill_corpus(void)
 {
-	static uint64_t words[40000];
+	static uint64_t words[ENTRIES];
 	const struct tce_sink sink = { .write = keep };
 	struct tce_geometry geometry = {
 		.known = TCE_KNOWN_ALL,
 		.liobn = 0x80000000,
 		.page_shift = 12,
-		.entries = 40000,
+		.entries = ENTRIES,
 	};
 	struct tce_writer *writer;
 	uint64_t noise = 1;
@@ -66,21 +69,21 @@ void fill_corpus(void)
 	size_t i;
 
 	for (kind = 0; kind < 6; kind++) {
-		for (i = 0; i < 40000; i++) {
+		for (i = 0; i < ENTRIES; i++) {
 			noise = noise * 6364136223846793005 + 1442695040888963407;
 			words[i] = kind == 0 ? 0 :
 				   kind == 1 ? (i + 1) << 12 :
 				   kind == 2 ? (i < 300 ? noise : 0) :
 				   kind == 3 ? (i < 500 && i % 5 ? i / 7 << 20 | i << 12 | 3 : 0) :
 				   kind == 4 ? (i % 3 ? 3 : noise & 1) :
-				   i < 2000  ? 0x0101010101010101 * (1 + i % 2) :
-				   i < 2100  ? noise :
-					       0;
+				   i < ENTRIES / 2	 ? 0x0101010101010101 * (1 + i % 2) :
+				   i < ENTRIES / 2 + 100 ? noise :
+							   0;
 		}
 		made_size = 0;
 		if (tce_create_writer(&writer, &sink, "fuzz", NULL) ||
 		    tce_begin_table(writer, &geometry, NULL) ||
-		    tce_put_words(writer, 0, words, 40000, NULL) || tce_end_table(writer, NULL) ||
+		    tce_put_words(writer, 0, words, ENTRIES, NULL) || tce_end_table(writer, NULL) ||
 		    tce_end_image(writer, NULL))
 			abort();
 		tce_destroy_writer(writer);

@@ -64,26 +64,31 @@ static void set_standard(int fd, int to)
 		abort();
 }
 
+/* What is printed is not seen. The sanitizers' reports go to the descriptor, not to the stream. */
+static void open_standard(int *input, int *nowhere, int *own)
+{
+	stderr = fopen("/dev/null", "w");
+	*input = memfd_create("input", MFD_CLOEXEC);
+	*nowhere = openat(AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC);
+	*own = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 64);
+	if (!stderr || *input < 0 || *nowhere < 0 || *own < 0)
+		abort();
+}
+
 void fuzz_one(const uint8_t *data, size_t size)
 {
 	static int stdin_file = -1, nowhere, out;
 	char *argv[ARGUMENTS_MAX + 1], *own[ARGUMENTS_MAX + 1];
 	struct fuzz_bytes input = { data, size };
+	FILE *const printed = stdout;
 	int argc, code, i;
 
-	if (stdin_file < 0) {
-		/* the sanitizers' reports go to the descriptor, not to the stream */
-		stderr = fopen("/dev/null", "w");
-		stdin_file = memfd_create("input", MFD_CLOEXEC);
-		nowhere = openat(AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC);
-		out = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 64);
-		if (!stderr || stdin_file < 0 || nowhere < 0 || out < 0)
-			abort();
-	}
+	if (stdin_file < 0)
+		open_standard(&stdin_file, &nowhere, &out);
 	argc = take_arguments(argv, &input);
 	memcpy(own, argv, sizeof(own));
 	fuzz_put_file(stdin_file, input.data, input.size);
-	fflush(stdout);
+	stdout = stderr;
 	set_standard(stdin_file, STDIN_FILENO);
 	set_standard(nowhere, STDOUT_FILENO);
 	quiet = false;
@@ -91,7 +96,7 @@ void fuzz_one(const uint8_t *data, size_t size)
 	code = tce_stream_main(argc, argv);
 	if (code != EXIT_DONE && code != EXIT_FAILED && code != EXIT_MISUSE)
 		abort();
-	fflush(stdout);
+	stdout = printed;
 	set_standard(out, STDOUT_FILENO);
 	for (i = 0; i < argc; i++)
 		free(own[i]);

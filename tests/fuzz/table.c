@@ -15,7 +15,7 @@
 #include "fuzz.h"
 #include "tce.h"
 
-#define ENTRIES_MAX 65536
+#define ENTRIES_MAX (2 * TCE_BLOCK_MAX)
 #define ENTRIES	    1000 /* of the table when the image's is larger, or there is none */
 
 static uint64_t loaded[ENTRIES_MAX], received[ENTRIES_MAX];

@@ -160,11 +160,20 @@ int __wrap_ioctl(int fd, unsigned long cmd, void *arg)
 
 int __real_open64(const char *path, int flags, ...);
 int __wrap_open64(const char *path, int flags, ...);
+
+/* There where files are in memory. */
+int system_open(const char *path, int flags, mode_t mode) __attribute__((weak));
+
+static int open_file(const char *path, int flags)
+{
+	return system_open ? system_open(path, flags, 0600) : __real_open64(path, flags, 0600);
+}
+
 int __wrap_open64(const char *path, int flags, ...)
 {
 	return strcmp(path, "/dev/kvm") && strcmp(path, "/dev/net/tun") &&
 			       strcmp(path, VHOST_NET_PATH) ?
-		       __real_open64(path, flags, 0600) :
+		       open_file(path, flags) :
 		       new_file(0);
 }
 
@@ -193,7 +202,7 @@ int identify_fd(pid_t pid, int fd, struct kvm_fd *found)
 
 int get_fd(pid_t pid, int fd)
 {
-	return __real_open64("/dev/zero", O_RDONLY | O_CLOEXEC);
+	return open_file("/dev/zero", O_RDONLY | O_CLOEXEC);
 }
 
 int read_fdinfo(struct fdinfo *info, pid_t pid, int fd)
@@ -577,7 +586,7 @@ void fill_corpus(void)
 	int fd;
 
 	must(!mkdtemp(path));
-	folder = __real_open64(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	folder = open_file(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	must(folder < 0);
 	save_images();
 	for (kind = 0; kind < ARRAY_LEN(names); kind++) {
