@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <criu/criu-plugin.h>
@@ -28,23 +29,34 @@ struct image {
 	char name[64];
 };
 
-static struct image *new_image(const char *name, int flags, const char *mode, bool optional)
+int open_image_fd(const char *name)
+{
+	/* Whoever opens a FIFO would wait for its writer. */
+	int fd = openat(criu_get_image_dir(), name, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	struct stat st;
+
+	if (fd >= 0 && !fstat(fd, &st) && S_ISREG(st.st_mode))
+		return fd;
+	if (fd < 0) {
+		pr_perror("Can't open image %s", name);
+	} else {
+		pr_err("Image %s is no regular file\n", name);
+		close(fd);
+	}
+	return -1;
+}
+
+/* @fd becomes the image's. */
+static struct image *new_image(const char *name, int fd, const char *mode)
 {
 	struct image *image = calloc(1, sizeof(*image));
-	int fd;
 
 	if (!image) {
 		pr_err("Out of memory\n");
+		close(fd);
 		return NULL;
 	}
 	snprintf(image->name, sizeof(image->name), "%s", name);
-	fd = openat(criu_get_image_dir(), name, flags | O_CLOEXEC, 0600);
-	if (fd < 0) {
-		if (!optional || errno != ENOENT)
-			pr_perror("Can't open image %s", name);
-		free(image);
-		return NULL;
-	}
 	image->file = fdopen(fd, mode);
 	if (!image->file) {
 		pr_perror("Can't open image %s", name);
@@ -57,8 +69,14 @@ static struct image *new_image(const char *name, int flags, const char *mode, bo
 
 struct image *create_image(const char *name)
 {
-	struct image *image = new_image(name, O_WRONLY | O_CREAT | O_TRUNC, "w", false);
+	int fd = openat(criu_get_image_dir(), name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	struct image *image;
 
+	if (fd < 0) {
+		pr_perror("Can't open image %s", name);
+		return NULL;
+	}
+	image = new_image(name, fd, "w");
 	if (image && fwrite(MAGIC, MAGIC_LEN, 1, image->file) != 1) {
 		pr_perror("Can't write image %s", name);
 		close_image(image);
@@ -67,9 +85,10 @@ struct image *create_image(const char *name)
 	return image;
 }
 
-struct image *open_image(const char *name, bool optional)
+struct image *open_image(const char *name)
 {
-	struct image *image = new_image(name, O_RDONLY, "r", optional);
+	int fd = open_image_fd(name);
+	struct image *image = fd < 0 ? NULL : new_image(name, fd, "r");
 	char magic[MAGIC_LEN];
 
 	if (image &&
@@ -205,7 +224,7 @@ void *load_message(const char *name, const ProtobufCMessageDescriptor *type, boo
 	if (optional && faccessat(criu_get_image_dir(), name, F_OK, 0) && errno == ENOENT)
 		return NULL;
 	*failed = 1;
-	image = open_image(name, false);
+	image = open_image(name);
 	if (!image)
 		return NULL;
 	message = read_record(image, type, failed);

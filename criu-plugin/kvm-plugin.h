@@ -47,8 +47,9 @@ static inline uint64_t now_us(void)
 struct image;
 
 struct image *create_image(const char *name);
-/* NULL without a message when there is no such file and @optional. */
-struct image *open_image(const char *name, bool optional);
+struct image *open_image(const char *name);
+/* To read it, or -1; also for a table's, which is libtce's. */
+int open_image_fd(const char *name);
 int write_record(struct image *image, const ProtobufCMessage *message);
 /* The message, NULL at the end with *@failed 0, NULL after an error with *@failed 1. */
 void *read_record(struct image *image, const ProtobufCMessageDescriptor *type, int *failed);
@@ -61,6 +62,7 @@ bool is_image_name(const char *name);
 int for_each_image(const char *prefix, int (*each)(const char *name));
 /* One message as a whole file. */
 int save_message(const char *name, const ProtobufCMessage *message);
+/* NULL with *@failed 0 if there is no such file and it is @optional. */
 void *load_message(const char *name, const ProtobufCMessageDescriptor *type, bool optional,
 		   int *failed);
 

@@ -59,7 +59,7 @@ int load_hpt(const struct vm *vm)
 	if (strcmp(vm->image->mmu, "hpt") || !vm->image->hpt_order)
 		return 0;
 	snprintf(name, sizeof(name), "kvm-hpt-%" PRIu64 ".img", vm->image->number);
-	image = open_image(name, false);
+	image = open_image(name);
 	if (!image)
 		return -1;
 	args.flags = KVM_GET_HTAB_WRITE;

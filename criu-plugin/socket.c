@@ -65,6 +65,7 @@ static bool is_accepted(pid_t pid, int fd)
 	struct sockaddr_un addr = {};
 	socklen_t len = sizeof(addr), type_len = sizeof(int);
 	char path[sizeof(addr.sun_path) + 1] = {};
+	size_t path_len;
 	int type;
 
 	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_len) || type != SOCK_STREAM)
@@ -72,8 +73,12 @@ static bool is_accepted(pid_t pid, int fd)
 	if (getsockname(fd, (struct sockaddr *)&addr, &len) || addr.sun_family != AF_UNIX ||
 	    len <= offsetof(struct sockaddr_un, sun_path) || !addr.sun_path[0])
 		return false;
+	/* The kernel counts a zero behind a name that fills all of it. */
+	path_len = len - offsetof(struct sockaddr_un, sun_path);
+	if (path_len > sizeof(addr.sun_path))
+		path_len = sizeof(addr.sun_path);
 	/* an accepted socket has the name of the one that it was accepted at */
-	memcpy(path, addr.sun_path, len - offsetof(struct sockaddr_un, sun_path));
+	memcpy(path, addr.sun_path, path_len);
 	return is_listened_at(pid, path);
 }
 

@@ -3,14 +3,10 @@
  * The VMs that the image folder has. They are read in CRIU's main process; the processes that it
  * forks have their own copies.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include <criu/criu-plugin.h>
 
 #include "kvm-abi.h"
 #include "vm-images.h"
@@ -40,11 +36,9 @@ int open_table_image(const KvmCriu__Vm *vm, const KvmCriu__Table *table, struct 
 
 	*reader = NULL;
 	table_image_name(name, sizeof(name), vm->number, table->liobn);
-	*fd = openat(criu_get_image_dir(), name, O_RDONLY | O_CLOEXEC);
-	if (*fd < 0) {
-		pr_perror("Can't open image %s", name);
+	*fd = open_image_fd(name);
+	if (*fd < 0)
 		return -1;
-	}
 	source = tce_fd_source(*fd);
 	if (tce_create_reader(reader, &source, &err))
 		goto err;

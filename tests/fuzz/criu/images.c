@@ -16,7 +16,9 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <criu/criu-plugin.h>
@@ -52,6 +54,7 @@ static const char *const names[] = {
 #define MANIFEST     6
 #define TAP_IMAGE    7
 #define DUMP_ID	     77
+#define ODD_SOCKET   5 /* an id of CRIU's */
 
 static int folder = -1;
 static uint8_t sink;
@@ -563,6 +566,41 @@ static void save_images(void)
 	save_list();
 }
 
+/*
+ * What a server accepts is saved, also if the socket's name has no zero behind it: reading it is
+ * for a sanitizer to look at.
+ */
+static void save_long_socket(const char *path)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int server = socket(AF_UNIX, SOCK_STREAM, 0), client = socket(AF_UNIX, SOCK_STREAM, 0);
+	int accepted, len = snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/", path);
+
+	memset(addr.sun_path + len, 'x', sizeof(addr.sun_path) - (size_t)len);
+	must(bind(server, (struct sockaddr *)&addr, sizeof(addr)) || listen(server, 1) ||
+	     connect(client, (struct sockaddr *)&addr, sizeof(addr)));
+	accepted = accept(server, NULL, NULL);
+	must(accepted < 0 || start_manifest() || save_socket(getpid(), accepted, ODD_SOCKET));
+	drop_manifest();
+	close(accepted);
+	close(client);
+	close(server);
+}
+
+/* A file that nobody writes to is refused, not waited for. */
+static void refuse_fifo(void)
+{
+	static const char *const fifos[] = { "kvm-file-9.img", "kvm-tap-9.img" };
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(fifos); i++) {
+		must(mkfifoat(folder, fifos[i], 0600) || !check_images());
+		drop_vms();
+		drop_manifest();
+		must(unlinkat(folder, fifos[i], 0));
+	}
+}
+
 static uint8_t original[ARRAY_LEN(names)][1 << 16];
 static size_t original_size[ARRAY_LEN(names)];
 
@@ -589,6 +627,11 @@ void fill_corpus(void)
 	folder = open_file(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	must(folder < 0);
 	save_images();
+	/* Under libFuzzer files and sockets are not the system's. */
+	if (made_inputs_first) {
+		save_long_socket(path);
+		refuse_fifo();
+	}
 	for (kind = 0; kind < ARRAY_LEN(names); kind++) {
 		name_of(kind, name, sizeof(name));
 		fd = openat(folder, name, O_RDONLY);
