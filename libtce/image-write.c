@@ -250,6 +250,23 @@ static uint64_t skip_blocks(struct tce_writer *writer, uint64_t index, uint64_t 
 	return whole;
 }
 
+/* Nothing is written of zeros, but nothing may be put among them any more. */
+static int put_zero_run(struct tce_writer *writer, const struct tce_extent *run,
+			struct tce_error *err)
+{
+	const uint64_t end = run->first + run->count;
+	int ret = leave_block(writer, end - 1, err);
+
+	if (ret < 0)
+		return ret;
+	/* Then all of it is in the block that has been begun. */
+	if (writer->filled)
+		memset(extend_block(writer, run->first, (size_t)run->count), 0,
+		       (size_t)run->count * sizeof(*writer->block));
+	writer->next = end;
+	return TCE_OK;
+}
+
 int tce_put_run(struct tce_writer *writer, const struct tce_extent *run, struct tce_error *err)
 {
 	uint64_t skip = 0;
@@ -257,6 +274,8 @@ int tce_put_run(struct tce_writer *writer, const struct tce_extent *run, struct 
 
 	if (!ret && writer->update)
 		return tce_set_error(err, TCE_ERR_ARG, 0, "a run in an update");
+	if (!ret && run->count && !run->tce && !run->stride)
+		return put_zero_run(writer, run, err);
 	while (!ret && skip < run->count) {
 		uint64_t index = run->first + skip;
 		size_t n = min_u64(run->count - skip, TCE_BLOCK_MAX - index % TCE_BLOCK_MAX);

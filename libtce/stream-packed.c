@@ -11,13 +11,6 @@
 #include "stream-packed.h"
 
 #define BUFFER_SIZE (CHUNK_HEADER_SIZE + CHUNK_MAX)
-/*
- * A few bytes of a stream stand for any number of entries, and somebody has to write them all. So
- * many are written for nothing: a window of 2^27 entries, the largest that guests make. For more,
- * the stream must have brought something: that of a guest has its RAM and its devices.
- */
-#define ENTRIES_FREE	 (1ULL << 27)
-#define ENTRIES_PER_BYTE (1ULL << 13)
 /* More than all windows of a machine can have. */
 #define ENTRIES_MAX (1ULL << 32)
 
@@ -204,10 +197,10 @@ static void end_table(struct unpacker *unpacker)
 /* May that many more be written? Only what is written counts: a table can be cut. */
 static int check_work(struct unpacker *unpacker, size_t count)
 {
-	const uint64_t paid = (unpacker->base + unpacker->pos) * ENTRIES_PER_BYTE;
+	const uint64_t allowed = tce_stream_allow_entries(unpacker->base + unpacker->pos);
 
 	unpacker->made += count;
-	if (unpacker->made <= min_u64(ENTRIES_FREE + paid, ENTRIES_MAX))
+	if (unpacker->made <= min_u64(allowed, ENTRIES_MAX))
 		return 0;
 	return failed(unpacker,
 		      tce_set_error(&unpacker->error, TCE_ERR_LIMIT, 0,

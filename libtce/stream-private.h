@@ -143,6 +143,20 @@ enum chunk_type {
 	CHUNK_CUT = 4,
 };
 
+/*
+ * A few bytes of a stream stand for any number of entries, and somebody has to write them all. So
+ * many are written for nothing: a window of 2^27 entries, the largest that guests make. For more,
+ * the stream must have brought something: that of a guest has its RAM and its devices.
+ */
+#define ENTRIES_FREE	 (1ULL << 27)
+#define ENTRIES_PER_BYTE (1ULL << 13)
+
+/* How many entries may be written of a stream that has brought so many bytes. */
+static inline uint64_t tce_stream_allow_entries(uint64_t bytes)
+{
+	return ENTRIES_FREE + bytes * ENTRIES_PER_BYTE;
+}
+
 /* Running hash after a chunk: its type and size, then its payload, seeded with the one before. */
 uint64_t tce_stream_chain_hash(uint64_t before, const uint8_t head[8], const void *payload,
 			       size_t size);

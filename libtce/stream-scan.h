@@ -56,6 +56,7 @@ struct iterated {
  * @words: TCE_BLOCK_MAX entries of a table.
  * @tables: the stream's tables without their bytes, or NULL.
  * @replacement: of the records of the table that is being parsed, or NULL.
+ * @made: entries that those who look on had to make of runs with zeros among them.
  */
 struct scanner {
 	struct stream_input in;
@@ -72,6 +73,7 @@ struct scanner {
 	uint64_t *words;
 	const struct stream_tables *tables;
 	struct run_writer *replacement;
+	uint64_t made;
 };
 
 /* stream-ram.c: sections that are sent in parts */

@@ -129,7 +129,7 @@ struct tce_stream_stats {
  * @ctx: handed to each of them.
  *
  * Any of them may be NULL. Each returns 0, or a negative &enum tce_status with @err filled in,
- *which ends the copying at once with that status.
+ * which ends the copying at once with that status.
  */
 struct tce_stream_hooks {
 	int (*begin_table)(void *ctx, const struct tce_stream_table *table, struct tce_error *err);
@@ -156,7 +156,9 @@ struct tce_stream_hooks {
  * is a stream that ends in the middle; what had been written by then lacks its end and will not
  * unpack.
  *
- * Return: 0, %TCE_ERR_STREAM, %TCE_ERR_TORN, %TCE_ERR_IO, %TCE_ERR_NOMEM, or what a hook returned.
+ * Return: 0, %TCE_ERR_STREAM, %TCE_ERR_TORN, %TCE_ERR_IO, %TCE_ERR_NOMEM, %TCE_ERR_LIMIT when runs
+ * with zeros among them are shown to @extent and claim far more entries than the stream has bytes,
+ * or what a hook returned.
  */
 int tce_pack_stream(const struct tce_source *source, const struct tce_sink *sink,
 		    const struct tce_stream_hooks *hooks, struct tce_stream_stats *stats,

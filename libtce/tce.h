@@ -350,7 +350,8 @@ int tce_put_words(struct tce_writer *writer, uint64_t index, const uint64_t *wor
  * @err: what failed.
  *
  * What is written is the same as if its entries had been put as words, but the time that it takes
- * does not grow with a run that is long and has no zeros.
+ * does not grow with a run that is long and has no zeros or nothing else. See tce_first_zero() for
+ * runs that come from outside.
  *
  * Return: as tce_put_words().
  */
@@ -428,8 +429,8 @@ struct tce_extent {
  *
  * Reads the magic and the header.
  *
- * Return: 0, %TCE_ERR_NOT_IMAGE, %TCE_ERR_VERSION, %TCE_ERR_TORN, %TCE_ERR_CORRUPT,
- * %TCE_ERR_LIMIT, %TCE_ERR_NOMEM, or %TCE_ERR_IO.
+ * Return: 0, %TCE_ERR_ARG without a @source, %TCE_ERR_NOT_IMAGE, %TCE_ERR_VERSION,
+ * %TCE_ERR_TORN, %TCE_ERR_CORRUPT, %TCE_ERR_LIMIT, %TCE_ERR_NOMEM, or %TCE_ERR_IO.
  */
 int tce_create_reader(struct tce_reader **reader, const struct tce_source *source,
 		      struct tce_error *err);
@@ -948,8 +949,8 @@ struct tce_vmm;
  * come ordered by LIOBN, those whose LIOBN the kernel does not tell by fd number. A table that the
  * process holds through several fds comes once. A VM without tables is no error.
  *
- * Return: 0, %TCE_ERR_NO_PROCESS, %TCE_ERR_PERMISSION, %TCE_ERR_NO_KVM, %TCE_ERR_NOMEM, or
- * %TCE_ERR_IO.
+ * Return: 0, %TCE_ERR_NO_PROCESS, %TCE_ERR_PERMISSION, %TCE_ERR_NO_KVM, %TCE_ERR_GEOMETRY when the
+ * kernel tells an impossible one of a table, %TCE_ERR_NOMEM, or %TCE_ERR_IO.
  */
 int tce_open_vmm(struct tce_vmm **vmm, pid_t pid, struct tce_error *err);
 

@@ -401,6 +401,48 @@ static void claims_cost_nothing(void **state)
 	free_maker(&m);
 }
 
+/*
+ * Runs with zeros among them have to be taken apart by who keeps them. A few bytes that claim many
+ * are an error for who looks on; the stream itself passes.
+ */
+static void zeros_in_runs_are_bounded(void **state)
+{
+	static struct seen seen;
+	const struct tce_stream_hooks hooks = {
+		.begin_table = see_begin,
+		.extent = see_extent,
+		.ctx = &seen,
+	};
+	const struct {
+		uint64_t tce, stride;
+		uint32_t count;
+		int ret;
+	} runs[] = {
+		{ 1ULL << 63, 1ULL << 63, UINT32_MAX, TCE_ERR_LIMIT },
+		{ 1ULL << 63, 1ULL << 63, 1 << 20, 0 },
+		{ 0, 0, UINT32_MAX, 0 },
+		{ -(3ULL << SHIFT), 1 << SHIFT, UINT32_MAX, TCE_ERR_LIMIT },
+	};
+	struct tce_stream_stats stats;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(runs); i++) {
+		struct maker m = { 0 }, records = { 0 };
+
+		put_run(&records, 0, runs[i].count, runs[i].tce, runs[i].stride);
+		put_8(&records, 0);
+		put_beginning(&m);
+		put_ends(&m);
+		put_table_as_runs(&m, 1000, LIOBN, SHIFT, OFFSET, UINT32_MAX, records.data,
+				  records.size);
+		put_ending(&m);
+		assert_int_equal(look(&m, NULL, &stats, NULL), 0);
+		assert_int_equal(look(&m, &hooks, &stats, NULL), runs[i].ret);
+		free_maker(&records);
+		free_maker(&m);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -410,6 +452,7 @@ int main(void)
 		cmocka_unit_test(every_truncation_is_refused),
 		cmocka_unit_test(bad_records_are_no_table),
 		cmocka_unit_test(claims_cost_nothing),
+		cmocka_unit_test(zeros_in_runs_are_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
