@@ -59,6 +59,9 @@ static int fd_write(void *ctx, const void *buf, size_t len)
 				continue;
 			return -errno;
 		}
+		/* Some file systems in user space say so when they are full: no end to it. */
+		if (!n)
+			return -ENOSPC;
 		p += n;
 		len -= (size_t)n;
 	}
@@ -282,10 +285,13 @@ static int link_temp(struct tce_file *file)
 	if (ret < 0)
 		return ret;
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", file->fd);
-	if (linkat(AT_FDCWD, link, file->dir, file->temp, AT_SYMLINK_FOLLOW) < 0) {
-		ret = -errno;
-		file->temp[0] = '\0';
-	}
+	if (!linkat(AT_FDCWD, link, file->dir, file->temp, AT_SYMLINK_FOLLOW))
+		return 0;
+	ret = -errno;
+	/* Without /proc root can do this, and since Linux 6.10 who opened the file. */
+	if (ret == -ENOENT && !linkat(file->fd, "", file->dir, file->temp, AT_EMPTY_PATH))
+		return 0;
+	file->temp[0] = '\0';
 	return ret;
 }
 

@@ -73,7 +73,8 @@ static struct vmm_table *find_same_file(struct tce_vmm *vmm, int fd)
 	size_t i;
 
 	for (i = 0; i < vmm->count; i++) {
-		if (!syscall(SYS_kcmp, vmm->pid, vmm->pid, KCMP_FILE, vmm->tables[i].fd, fd))
+		if (!syscall(SYS_kcmp, vmm->pid, vmm->pid, KCMP_FILE,
+			     (unsigned long)vmm->tables[i].fd, (unsigned long)fd))
 			return &vmm->tables[i];
 	}
 	return NULL;

@@ -68,7 +68,8 @@ static int file_next_data(struct tce_table *table, uint64_t index, uint64_t *fir
 	if (*first >= entries)
 		return 0;
 	end = min_u64(((uint64_t)hole + WORD - 1) / WORD, entries);
-	*count = end - *first;
+	/* What has become a hole between the two looks is still one entry of it. */
+	*count = end > *first ? end - *first : 1;
 	return 1;
 }
 

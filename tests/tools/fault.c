@@ -3,7 +3,7 @@
  * Preloaded into a tool, lets one of its system calls, or one allocation, fail: the one that
  * FAULT_AT counts, from 1 on. FAULT_MARK names a file that is made when it has come to that. With
  * FAULT_SHORT nothing fails: calls that may do less than they were asked to, or be interrupted, do
- * and are.
+ * and are. With FAULT_NO_PROC no link to what is below /proc can be made.
  */
 #include <dirent.h>
 #include <dlfcn.h>
@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -93,8 +94,6 @@ FAILING(int, lstat64, (const char *path, struct stat64 *st), (path, st), EIO, -1
 FAILING(off64_t, lseek64, (int fd, off64_t offset, int whence), (fd, offset, whence), EIO, -1)
 FAILING(int, fallocate64, (int fd, int mode, off64_t offset, off64_t len), (fd, mode, offset, len),
 	EIO, -1)
-FAILING(int, linkat, (int from, const char *old, int to, const char *new, int flags),
-	(from, old, to, new, flags), EMLINK, -1)
 FAILING(int, renameat, (int from, const char *old, int to, const char *new), (from, old, to, new),
 	EIO, -1)
 FAILING(int, unlinkat, (int dir, const char *path, int flags), (dir, path, flags), EIO, -1)
@@ -115,6 +114,18 @@ FAILING(struct dirent64 *, readdir64, (DIR * dir), (dir), EIO, NULL)
 FAILING(FILE *, fopen64, (const char *path, const char *mode), (path, mode), EMFILE, NULL)
 FAILING(void *, mmap64, (void *at, size_t len, int prot, int flags, int fd, off64_t offset),
 	(at, len, prot, flags, fd, offset), ENOMEM, MAP_FAILED)
+
+/* With FAULT_NO_PROC there is nothing below /proc to be linked. */
+int linkat(int from, const char *old, int to, const char *new, int flags)
+{
+	if (fails(EMLINK, "linkat"))
+		return -1;
+	if (getenv("FAULT_NO_PROC") && !strncmp(old, "/proc/", 6)) {
+		errno = ENOENT;
+		return -1;
+	}
+	return (int)syscall(SYS_linkat, from, old, to, new, flags);
+}
 
 pid_t fork(void)
 {
