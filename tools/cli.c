@@ -162,6 +162,9 @@ static int take_option(const struct cli *cli, const struct cli_option *option, v
 {
 	void *place = (char *)values + option->place;
 
+	/* A folder without a name would be the root of all. */
+	if (text && !*text)
+		return misuse("--%s: its argument is empty", option->name);
 	switch (option->kind) {
 	case CLI_FLAG:
 		*(bool *)place = true;
@@ -188,7 +191,8 @@ static int say_wrong_option(const struct cli *cli, const char *word)
 	char names[256] = "";
 	size_t i, n, used = 0, count = 0;
 
-	if (strncmp(word, "--", 2))
+	/* In a word of several letters, getopt_long() has not gone past the word yet. */
+	if (optopt && optopt < FIRST_OPTION)
 		return misuse("-%c: no such option", optopt);
 	word += 2;
 	n = strcspn(word, "=");
