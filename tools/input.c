@@ -32,19 +32,15 @@ int open_scratch(void)
 static ssize_t input_read(void *ctx, void *buf, size_t len)
 {
 	struct input *input = ctx;
+	const struct tce_source file = tce_fd_source(input->fd);
 	size_t n = input->end - input->begin;
 	ssize_t ret;
 
 	if (!n) {
-		do {
-			if (len >= sizeof(input->buf))
-				ret = read(input->fd, buf, len);
-			else
-				ret = read(input->fd, input->buf, sizeof(input->buf));
-		} while (ret < 0 && errno == EINTR);
-		if (ret < 0)
-			return -errno;
-		if (len >= sizeof(input->buf) || !ret)
+		if (len >= sizeof(input->buf))
+			return file.read(file.ctx, buf, len);
+		ret = file.read(file.ctx, input->buf, sizeof(input->buf));
+		if (ret <= 0)
 			return ret;
 		input->begin = 0;
 		input->end = (size_t)ret;
@@ -142,13 +138,13 @@ out_close:
 
 const uint8_t *peek_input(struct input *input, size_t len, size_t *got, struct tce_error *err)
 {
-	while (input->end < len) {
-		ssize_t n = read(input->fd, input->buf + input->end, len - input->end);
+	const struct tce_source file = tce_fd_source(input->fd);
 
-		if (n < 0 && errno == EINTR)
-			continue;
+	while (input->end < len) {
+		ssize_t n = file.read(file.ctx, input->buf + input->end, len - input->end);
+
 		if (n < 0) {
-			tce_set_error(err, TCE_ERR_IO, errno, "cannot be read");
+			tce_set_error(err, TCE_ERR_IO, (int)-n, "cannot be read");
 			name_error(err, input->name);
 			return NULL;
 		}
@@ -176,6 +172,21 @@ int rewind_input(struct input *input, struct tce_error *err)
 	input->begin = 0;
 	input->end = 0;
 	return TCE_OK;
+}
+
+int check_input_end(struct input *input, struct tce_error *err)
+{
+	char more;
+	ssize_t n = input_read(input, &more, 1);
+	int ret = TCE_OK;
+
+	if (n < 0)
+		ret = tce_set_error(err, TCE_ERR_IO, (int)-n, "cannot be read to its end");
+	else if (n)
+		ret = tce_set_error(err, TCE_ERR_CORRUPT, 0, "more bytes follow the image's end");
+	if (ret < 0)
+		name_error(err, input->name);
+	return ret;
 }
 
 void close_input(struct input *input)

@@ -85,6 +85,15 @@ struct tce_source input_source(struct input *input);
 int rewind_input(struct input *input, struct tce_error *err);
 
 /**
+ * check_input_end() - nothing may follow an image that has been read to its end
+ * @input: the input.
+ * @err: what follows, or that it is not known.
+ *
+ * Return: 0, %TCE_ERR_CORRUPT, or %TCE_ERR_IO.
+ */
+int check_input_end(struct input *input, struct tce_error *err);
+
+/**
  * close_input() - free an input
  * @input: from open_input(), or NULL.
  */

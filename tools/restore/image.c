@@ -118,7 +118,6 @@ int check_image(struct restore *restore, struct tce_error *err)
 	struct tce_source source = input_source(restore->input);
 	struct tce_geometry geometry;
 	struct tce_reader *reader;
-	char more;
 	int ret;
 
 	ret = tce_create_reader(&reader, &source, err);
@@ -129,8 +128,8 @@ int check_image(struct restore *restore, struct tce_error *err)
 		if (ret > 0)
 			ret = check_table(restore, reader, &geometry, err) < 0 ? err->code : 1;
 	} while (ret > 0);
-	if (!ret && source.read(source.ctx, &more, 1) > 0)
-		ret = tce_set_error(err, TCE_ERR_CORRUPT, 0, "more bytes follow the image's end");
+	if (!ret)
+		ret = check_input_end(restore->input, err);
 	tce_destroy_reader(reader);
 out_name:
 	if (ret < 0)

@@ -153,6 +153,32 @@ static int check_listed(const struct folder *folder, const KvmCriu__Image *image
 						     TCE_OK;
 }
 
+static int compare_names(const void *a, const void *b)
+{
+	const KvmCriu__Image *const *one = a, *const *two = b;
+
+	return strcmp((*one)->name, (*two)->name);
+}
+
+/* Each is read from its beginning to its end, but only once, however often it is listed. */
+static int check_all_listed(const struct folder *folder)
+{
+	KvmCriu__Image **images = folder->dump->image;
+	const size_t count = folder->dump->n_image;
+	size_t i;
+	int ret = TCE_OK;
+
+	if (count)
+		qsort(images, count, sizeof(*images), compare_names);
+	for (i = 0; !ret && i < count; i++) {
+		if (i && !compare_names(&images[i - 1], &images[i]) &&
+		    images[i - 1]->size == images[i]->size)
+			continue;
+		ret = check_listed(folder, images[i]);
+	}
+	return ret;
+}
+
 /* Count it, if it is of this dump. */
 static int count_file(struct folder *folder, const char *name)
 {
@@ -223,7 +249,6 @@ static int count_files(struct folder *folder)
 int check_criu_folder(const char *path, struct tce_error *err)
 {
 	struct folder folder = { .path = path, .err = err };
-	size_t i;
 	int ret;
 
 	folder.fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -231,8 +256,7 @@ int check_criu_folder(const char *path, struct tce_error *err)
 		return bad_file(&folder, "", TCE_ERR_IO, "can't read the folder");
 	ret = check_image(&folder, MANIFEST, &kvm_criu__dump__descriptor, (void **)&folder.dump);
 	if (!ret) {
-		for (i = 0; !ret && i < folder.dump->n_image; i++)
-			ret = check_listed(&folder, folder.dump->image[i]);
+		ret = check_all_listed(&folder);
 		if (!ret)
 			ret = count_files(&folder);
 		protobuf_c_message_free_unpacked(&folder.dump->base, NULL);

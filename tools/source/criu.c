@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "source/source.h"
 
@@ -90,11 +91,28 @@ static int list_folder(struct criu_source *criu, const char *folder, struct tce_
 	return ret;
 }
 
+/* A folder from elsewhere may have anything under an image's name: a FIFO would be waited for. */
+static int check_file(const char *path, struct tce_error *err)
+{
+	struct stat st;
+	int ret = TCE_OK;
+
+	if (stat(path, &st))
+		ret = tce_set_error(err, TCE_ERR_IO, errno, "cannot be opened");
+	else if (!S_ISREG(st.st_mode))
+		ret = tce_set_error(err, TCE_ERR_NOT_IMAGE, 0, "it is not a file");
+	if (ret < 0)
+		name_error(err, path);
+	return ret;
+}
+
 static int open_table(struct criu_source *criu, const char *path, struct tce_error *err)
 {
 	struct input *input;
-	int ret = open_input(&input, path, err);
+	int ret = check_file(path, err);
 
+	if (!ret)
+		ret = open_input(&input, path, err);
 	if (!ret)
 		ret = open_image_source(&criu->image, input, criu->again, err);
 	if (ret < 0)

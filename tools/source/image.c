@@ -30,12 +30,10 @@ static int image_next_table(struct source *source, struct tce_geometry *geometry
 			    struct tce_error *err)
 {
 	struct image_source *image = (struct image_source *)source;
-	struct tce_source from = input_source(image->input);
 	int ret = tce_next_table(image->reader, geometry, err);
-	char more;
 
-	if (!ret && from.read(from.ctx, &more, 1) > 0)
-		ret = tce_set_error(err, TCE_ERR_CORRUPT, 0, "more bytes follow the image's end");
+	if (!ret)
+		ret = check_input_end(image->input, err);
 	if (ret < 0)
 		name_error(err, source->name);
 	return ret;

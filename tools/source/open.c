@@ -40,7 +40,7 @@ int open_source(struct source **source, const char *name, bool again, struct tce
 	size_t len, i;
 	int ret;
 
-	if (!stat(name, &st) && S_ISDIR(st.st_mode))
+	if (strcmp(name, "-") && !stat(name, &st) && S_ISDIR(st.st_mode))
 		return open_criu_source(source, name, again, err);
 	ret = open_input(&input, name, err);
 	if (ret < 0)

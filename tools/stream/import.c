@@ -109,6 +109,7 @@ static int read_image(struct imports *imports, const char *file, int fd, struct 
 	struct tce_geometry geometry;
 	struct tce_reader *reader = NULL;
 	struct import *import;
+	ssize_t n;
 	char more;
 	int ret;
 
@@ -130,9 +131,12 @@ static int read_image(struct imports *imports, const char *file, int fd, struct 
 		}
 	}
 	tce_destroy_reader(reader);
-	if (!ret && read(fd, &more, 1) > 0)
-		ret = tce_set_error(err, TCE_ERR_CORRUPT, 0, "more bytes follow the image's end");
-	return ret;
+	if (ret)
+		return ret;
+	n = source.read(source.ctx, &more, 1);
+	if (n < 0)
+		return tce_set_error(err, TCE_ERR_IO, (int)-n, "cannot be read to its end");
+	return n ? tce_set_error(err, TCE_ERR_CORRUPT, 0, "more bytes follow the image's end") : 0;
 }
 
 int add_imports(struct imports *imports, const char *file, struct tce_error *err)
