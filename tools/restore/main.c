@@ -161,7 +161,7 @@ static int run(struct options *options)
 {
 	struct restore restore = { .options = options, .scratch = -1 };
 	struct tce_error err = TCE_ERROR_INIT;
-	int ret;
+	int code, ret;
 
 	ret = open_input(&restore.input, options->image, &err);
 	if (!ret)
@@ -180,6 +180,8 @@ static int run(struct options *options)
 		print_json_plan(&restore);
 	else if (!ret)
 		print_plan(&restore);
+	code = finish_output(ret < 0 ? EXIT_FAILED : EXIT_DONE);
+	allow_signals(&restore);
 
 	if (restore.scratch >= 0)
 		close(restore.scratch);
@@ -187,7 +189,7 @@ static int run(struct options *options)
 	tce_close_table(restore.own);
 	tce_close_vmm(restore.vmm);
 	close_input(restore.input);
-	return ret < 0 ? EXIT_FAILED : EXIT_DONE;
+	return code;
 }
 
 int main(int argc, char **argv)
@@ -199,5 +201,5 @@ int main(int argc, char **argv)
 	ret = parse_options(&options, argc, argv);
 	if (ret != CLI_GO)
 		return ret;
-	return finish_output(run(&options));
+	return run(&options);
 }

@@ -6,6 +6,7 @@
 #ifndef TCE_TOOLS_RESTORE_H
 #define TCE_TOOLS_RESTORE_H
 
+#include <signal.h>
 #include <sys/types.h>
 
 #include "cli.h"
@@ -79,6 +80,8 @@ struct target {
  * @targets: tables of the image, in its order.
  * @count: how many.
  * @scratch: what the live tables held, as an image.
+ * @signals: those that were blocked before the writing.
+ * @uninterrupted: all signals are blocked now.
  * @guard: the process that watches over the writing.
  * @to_guard: socket to it.
  */
@@ -90,6 +93,8 @@ struct restore {
 	struct target *targets;
 	size_t count;
 	int scratch;
+	sigset_t signals;
+	bool uninterrupted;
 	pid_t guard;
 	int to_guard;
 };
@@ -112,8 +117,12 @@ int check_image(struct restore *restore, struct tce_error *err);
 int open_target(struct restore *restore, struct tce_error *err);
 int find_targets(struct restore *restore, struct tce_error *err);
 
-/* write.c: write all tables or none. Prints what fails. */
+/*
+ * write.c: write all tables or none. Prints what fails. Signals are blocked when it returns, so
+ * that somebody says what has been done: allow_signals() after that.
+ */
 int restore_tables(struct restore *restore);
+void allow_signals(struct restore *restore);
 
 /* undo.c: put back what the tables held, and say whether that went well. */
 void undo(struct restore *restore);

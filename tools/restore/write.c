@@ -116,7 +116,7 @@ static void print_written(const struct restore *restore)
 int restore_tables(struct restore *restore)
 {
 	struct tce_error error = TCE_ERROR_INIT, *err = &error;
-	sigset_t blocked, old;
+	sigset_t blocked;
 	int ret;
 
 	ret = save_old(restore, err);
@@ -130,11 +130,12 @@ int restore_tables(struct restore *restore)
 	 * guard.
 	 */
 	sigfillset(&blocked);
-	sigprocmask(SIG_BLOCK, &blocked, &old);
+	sigprocmask(SIG_BLOCK, &blocked, &restore->signals);
+	restore->uninterrupted = true;
 	ret = start_guard(restore, err);
 	if (ret < 0) {
 		print_error(err);
-		goto out_unblock;
+		return ret;
 	}
 	ret = write_tables(restore, err);
 	if (ret < 0) {
@@ -143,7 +144,12 @@ int restore_tables(struct restore *restore)
 		undo(restore);
 	}
 	dismiss_guard(restore);
-out_unblock:
-	sigprocmask(SIG_SETMASK, &old, NULL);
 	return ret;
+}
+
+void allow_signals(struct restore *restore)
+{
+	if (restore->uninterrupted)
+		sigprocmask(SIG_SETMASK, &restore->signals, NULL);
+	restore->uninterrupted = false;
 }
