@@ -4,12 +4,21 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/kcmp.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "cli.h"
 #include "vmm.h"
+
+/* A table that a VMM has duplicated is known by its lowest number. */
+static bool is_same_file(pid_t pid, int one, int other)
+{
+	return one == other ||
+	       !syscall(SYS_kcmp, pid, pid, KCMP_FILE, (unsigned long)one, (unsigned long)other);
+}
 
 int find_vmm_fd(const struct tce_vmm *vmm, pid_t pid, int fd, struct tce_table **table,
 		struct tce_error *err)
@@ -17,7 +26,7 @@ int find_vmm_fd(const struct tce_vmm *vmm, pid_t pid, int fd, struct tce_table *
 	size_t i;
 
 	for (i = 0; i < tce_vmm_count(vmm); i++) {
-		if (tce_vmm_fd(vmm, i) == fd) {
+		if (is_same_file(pid, tce_vmm_fd(vmm, i), fd)) {
 			*table = tce_vmm_table(vmm, i);
 			return TCE_OK;
 		}

@@ -46,6 +46,14 @@ static bool in_order(const struct table_list *list)
 	return true;
 }
 
+/* A source has changed since its tables were listed. */
+static int lost_table(const struct source *source, struct tce_error *err)
+{
+	tce_set_error(err, TCE_ERR_NO_TABLE, 0, "it has fewer tables than before");
+	name_error(err, source->name);
+	return TCE_ERR_NO_TABLE;
+}
+
 /* Go to a table on the right. */
 static int go_to_table(struct job *job, size_t number, struct tce_error *err)
 {
@@ -59,8 +67,7 @@ static int go_to_table(struct job *job, size_t number, struct tce_error *err)
 		if (ret < 0)
 			return ret;
 		if (!ret)
-			return tce_set_error(err, TCE_ERR_NO_TABLE, 0,
-					     "it has fewer tables than before");
+			return lost_table(side->source, err);
 	}
 	return TCE_OK;
 }
@@ -75,10 +82,7 @@ static int compare_pairs(struct job *job, struct tce_error *err)
 	for (i = 0; i < job->a.count; i++) {
 		ret = next_chosen_table(left->source, left->choice, &left->geometry, err);
 		if (ret <= 0)
-			return ret ? ret :
-				     tce_set_error(err, TCE_ERR_NO_TABLE, 0,
-						   "%s has fewer tables than before",
-						   left->source->name);
+			return ret ? ret : lost_table(left->source, err);
 		if (job->a.pairs[i] == NO_PAIR)
 			continue;
 		ret = go_to_table(job, job->a.pairs[i], err);

@@ -143,8 +143,10 @@ static bool parse_range(const char *text, uint64_t *first, uint64_t *last)
 	char number[32];
 
 	if (!dash) {
-		*last = parse_number(text, UINT64_MAX, first) ? *first : 0;
-		return *last == *first && parse_number(text, UINT64_MAX, first);
+		if (!parse_number(text, UINT64_MAX, first))
+			return false;
+		*last = *first;
+		return true;
 	}
 	if ((size_t)(dash - text) >= sizeof(number))
 		return false;
@@ -182,6 +184,9 @@ static int parse_options(struct options *options, int argc, char **argv)
 	ret = cli_parse(&cli, options, argc, argv, &operands);
 	if (ret != CLI_GO)
 		return ret;
+	live = options->pid.given || options->fd.given;
+	if (options->mode == MODE_WATCH && !live)
+		return misuse("--watch is for live tables: --pid or --fd is needed");
 	/* "--watch 5" is as good as "--watch=5": live tables have no other operand. */
 	if (options->mode == MODE_WATCH && !options->seconds_text && operands[0])
 		options->seconds_text = *operands++;
@@ -190,7 +195,6 @@ static int parse_options(struct options *options, int argc, char **argv)
 	ret = parse_arguments(options);
 	if (ret != CLI_GO)
 		return ret;
-	live = options->pid.given || options->fd.given;
 	if (live ? operands[0] != NULL : !operands[0] || operands[1])
 		return misuse("one source is needed: --pid, --fd, or a file");
 	if (!live && (options->stated.page_shift.given || options->stated.bus_offset.given ||

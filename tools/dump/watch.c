@@ -238,8 +238,14 @@ int watch_tables(const struct live_choice *live, const struct choice *choice, ui
 	sigaction(SIGTERM, &action, NULL);
 	while (!stopped) {
 		ret = show_tables(watch, live, choice, err);
-		if (ret < 0 || fflush(stdout))
+		if (ret < 0)
 			break;
+		if (fflush(stdout)) {
+			/* The signal that ends it may also have come while it was written. */
+			if (stopped)
+				clearerr(stdout);
+			break;
+		}
 		shown = true;
 		wait_for_next(seconds);
 	}

@@ -124,7 +124,10 @@ static const struct source_ops live_ops = {
 	.close = live_close,
 };
 
-/* A stock kernel does not tell LIOBNs: with one table the user's word is enough, else not. */
+/*
+ * What was said by hand is of one table. A stock kernel does not tell LIOBNs: with one table the
+ * user's word is enough, else not.
+ */
 static int choose_unnamed(const struct tce_vmm *vmm, pid_t pid, struct tce_table **table,
 			  struct tce_error *err)
 {
@@ -137,6 +140,11 @@ static int choose_unnamed(const struct tce_vmm *vmm, pid_t pid, struct tce_table
 	}
 	for (i = 0; i < tce_vmm_count(vmm) && used < sizeof(fds); i++)
 		used += (size_t)snprintf(fds + used, sizeof(fds) - used, " %d", tce_vmm_fd(vmm, i));
+	if (tce_table_geometry(tce_vmm_table(vmm, 0))->known & TCE_KNOWN_LIOBN)
+		return tce_set_error(err, TCE_ERR_UNKNOWN, 0,
+				     "PID %d has several tables, and what is said of one is not "
+				     "said of all: choose with --liobn, or with --fd among%s",
+				     (int)pid, fds);
 	return tce_set_error(
 		err, TCE_ERR_UNKNOWN, 0,
 		"PID %d: this kernel does not tell which table has which LIOBN: choose "
