@@ -150,6 +150,9 @@ static bool read_run(struct document *document)
 		return false;
 	if (!run.count)
 		return fail_json(json, "a run without a count");
+	/* Nothing prints such a run, and a short text would be a huge image. */
+	if ((run.tce || run.stride) && tce_first_zero(run.tce, run.stride) < run.count)
+		return fail_json(json, "a run with an entry of 0 among others");
 	if (tce_put_run(document->writer, &run, json->err) < 0) {
 		name_error(json->err, json->name);
 		return false;
@@ -207,7 +210,8 @@ static bool read_table(struct document *document)
 		return false;
 	while (next_json_member(json, &first, key) && key[0]) {
 		if (!strcmp(key, "runs"))
-			ok = get_json_place(json, &runs) && skip_json_value(json);
+			ok = (runs.offset < 0 || fail_json(json, "a table with runs twice")) &&
+			     get_json_place(json, &runs) && skip_json_value(json);
 		else
 			ok = read_header_member(json, key, &geometry);
 		if (!ok)
@@ -247,8 +251,9 @@ static bool read_document(struct document *document)
 		return false;
 	while (next_json_member(json, &first, key) && key[0]) {
 		if (!strcmp(key, "tables")) {
+			ok = (!document->has_tables || fail_json(json, "there are tables twice")) &&
+			     get_json_place(json, &document->tables) && skip_json_value(json);
 			document->has_tables = true;
-			ok = get_json_place(json, &document->tables) && skip_json_value(json);
 		} else if (!strcmp(key, "made_by")) {
 			ok = read_json_string(json, document->made_by, STRING_SIZE);
 		} else if (!strcmp(key, "source")) {

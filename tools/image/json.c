@@ -63,6 +63,8 @@ static bool unexpected(struct json *json, int c, const char *wanted)
 {
 	if (c == EOF)
 		return fail_json(json, "the text ends where %s should be", wanted);
+	if (!c)
+		return fail_json(json, "a byte of 0 is where %s should be", wanted);
 	return fail_json(json, "'%c' is where %s should be", c, wanted);
 }
 

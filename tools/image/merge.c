@@ -55,7 +55,11 @@ static int note_name(struct names *names, const struct tce_geometry *geometry,
 static int compare_names(const void *a, const void *b)
 {
 	const struct tce_geometry *one = a, *two = b;
+	const unsigned int one_known = one->known & TCE_KNOWN_LIOBN;
+	const unsigned int two_known = two->known & TCE_KNOWN_LIOBN;
 
+	if (one_known != two_known)
+		return one_known ? 1 : -1;
 	if (one->liobn != two->liobn)
 		return one->liobn < two->liobn ? -1 : 1;
 	if (one->has_vm != two->has_vm)
@@ -63,8 +67,11 @@ static int compare_names(const void *a, const void *b)
 	return one->vm < two->vm ? -1 : one->vm > two->vm;
 }
 
-/* Tables of one name could not be told apart when they are restored. */
-static int check_names(struct names *names, struct tce_error *err)
+/*
+ * Tables of one name could not be told apart when they are restored. In one image, that is so too
+ * when one of two does not say of which VM it is; as files of their own they have different names.
+ */
+static int check_names(struct names *names, bool one_image, struct tce_error *err)
 {
 	char name[TABLE_NAME_SIZE];
 	size_t i;
@@ -74,9 +81,15 @@ static int check_names(struct names *names, struct tce_error *err)
 	for (i = 0; i + 1 < names->count; i++) {
 		const struct tce_geometry *table = &names->list[i];
 
-		if (table->known & table[1].known & TCE_KNOWN_LIOBN &&
-		    !compare_names(table, table + 1))
+		if (!(table->known & table[1].known & TCE_KNOWN_LIOBN))
+			continue;
+		if (!compare_names(table, table + 1))
 			return tce_set_error(err, TCE_ERR_NO_TABLE, 0, "%s is there twice",
+					     format_table(table, name));
+		/* those without a VM come first */
+		if (one_image && table->liobn == table[1].liobn && !table->has_vm)
+			return tce_set_error(err, TCE_ERR_NO_TABLE, 0,
+					     "%s is there twice, once of an unknown VM",
 					     format_table(table, name));
 	}
 	return TCE_OK;
@@ -117,7 +130,7 @@ int merge_images(char *const *paths, const char *path, struct tce_error *err)
 	for (; !ret && *paths; paths++)
 		ret = add_source(*paths, &names, writer, err);
 	if (!ret)
-		ret = check_names(&names, err);
+		ret = check_names(&names, true, err);
 	if (!ret)
 		ret = tce_end_image(writer, err);
 	if (!ret)
@@ -194,7 +207,7 @@ static int check_source_names(struct source *source, struct tce_error *err)
 			ret = note_name(&names, &geometry, err) < 0 ? err->code : 1;
 	} while (ret > 0);
 	if (!ret)
-		ret = check_names(&names, err);
+		ret = check_names(&names, false, err);
 	free(names.list);
 	return ret ? ret : source->ops->rewind(source, err);
 }
