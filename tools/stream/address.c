@@ -115,8 +115,10 @@ static int listen_unix(const char *path)
 	mask = umask(0177);
 	ret = bind(fd, (const struct sockaddr *)&sun, sizeof(sun)) < 0 ? -errno : 0;
 	umask(mask);
-	if (!ret && listen(fd, BACKLOG) < 0)
+	if (!ret && listen(fd, BACKLOG) < 0) {
 		ret = -errno;
+		unlink(path);
+	}
 	if (ret < 0) {
 		close(fd);
 		return ret;

@@ -79,6 +79,20 @@ static int run_filter(struct job *job)
 	return ret ? print_error(&err) : EXIT_DONE;
 }
 
+/* Before QEMU sends: found at the stream's end, it would be a failed migration. */
+static int check_folder(const char *folder, struct tce_error *err)
+{
+	int fd = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC), ret = TCE_OK;
+
+	if (fd < 0 || faccessat(AT_FDCWD, folder, W_OK | X_OK, AT_EACCESS)) {
+		ret = tce_set_error(err, TCE_ERR_IO, errno, "no images can be made there");
+		name_error(err, folder);
+	}
+	if (fd >= 0)
+		close(fd);
+	return ret;
+}
+
 /* Return: an exit code. */
 static int run(struct job *job)
 {
@@ -87,7 +101,8 @@ static int run(struct job *job)
 	/* A dead peer is an error like others, with a message. */
 	signal(SIGPIPE, SIG_IGN);
 	if (job->export_folder) {
-		if (open_stream_tables(&job->tables, &err) < 0)
+		if (check_folder(job->export_folder, &err) < 0 ||
+		    open_stream_tables(&job->tables, &err) < 0)
 			return print_error(&err);
 		job->keep = stream_tables_hooks(&job->tables);
 	}
@@ -113,6 +128,8 @@ static int parse_options(struct job *job, int argc, char **argv)
 		return misuse("--json is for --stats");
 	if (!job->listen != !job->connect)
 		return misuse("--listen and --connect go together");
+	if (job->listen && !strcmp(job->listen, job->connect))
+		return misuse("--listen and --connect are one address");
 	if (job->listen)
 		return check_address("--listen", job->listen) &&
 				       check_address("--connect", job->connect) ?
