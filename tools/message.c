@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <locale.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +34,8 @@ void begin_program(const char *name)
 
 	program = name;
 	setlocale(LC_CTYPE, "");
+	/* Who started it may ignore it, and then nobody hears how a child ended. */
+	signal(SIGCHLD, SIG_DFL);
 	/* Reading from and writing to an O_PATH descriptor fails with EBADF. */
 	do {
 		fd = open("/", O_PATH);
@@ -154,7 +157,14 @@ int print_error(const struct tce_error *err)
 
 void name_error(struct tce_error *err, const char *name)
 {
-	if (!err->file[0])
+	const size_t len = strlen(name), room = sizeof(err->file) - 1;
+
+	if (err->file[0])
+		return;
+	/* Of a name that is too long, its end tells more. */
+	if (len > room)
+		snprintf(err->file, sizeof(err->file), "...%s", name + len - (room - 3));
+	else
 		snprintf(err->file, sizeof(err->file), "%s", name);
 }
 

@@ -38,7 +38,7 @@ extern bool quiet;
  *
  * Takes the locale of the environment for characters. Sees that file descriptors 0 to 2 are in use:
  * where one is closed, the next file opened would take its place, and what is printed would land in
- * that file. A descriptor put there fails as a closed one does.
+ * that file. A descriptor put there fails as a closed one does. Children can be waited for.
  */
 void begin_program(const char *name);
 
