@@ -33,7 +33,7 @@ static int apply_by_hand(struct target *target, const struct tce_geometry *by_ha
 	if (by_hand->known & TCE_KNOWN_ENTRIES)
 		saved->entries = by_hand->entries;
 	saved->known |= by_hand->known;
-	return TCE_OK;
+	return tce_check_geometry(saved, err) < 0 ? target_error(target, err) : TCE_OK;
 }
 
 /* Tables of several VMs may have one LIOBN. */

@@ -33,8 +33,11 @@ struct folder {
 /* An error in one of the folder's files. */
 static int bad_file(const struct folder *folder, const char *name, int status, const char *what)
 {
+	char path[PATH_MAX];
+
 	tce_set_error(folder->err, status, status == TCE_ERR_IO ? errno : 0, "%s", what);
-	snprintf(folder->err->file, sizeof(folder->err->file), "%s/%s", folder->path, name);
+	snprintf(path, sizeof(path), "%s/%s", folder->path, name);
+	name_error(folder->err, path);
 	return status;
 }
 
