@@ -18,10 +18,11 @@
 #include "stream/address.h"
 
 /* Connections that may wait to be taken; multifd makes some at once. */
-#define BACKLOG	 128
+#define BACKLOG	     128
 
-#define HOST_MAX 256
-#define PORT_MAX 8
+#define HOST_MAX     256
+#define PORT_MAX     8
+#define PATH_LEN_MAX (sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1)
 
 /* What follows the kind of an address, or NULL when it is of another kind. */
 static const char *get_rest(const char *address, const char *kind)
@@ -54,16 +55,24 @@ static bool split_host(const char *text, char host[HOST_MAX], char port[PORT_MAX
 	return true;
 }
 
+static bool check_path(const char *option, const char *path)
+{
+	if (strlen(path) <= PATH_LEN_MAX)
+		return true;
+	misuse("%s: the path of a unix socket has at most %zu bytes, not %zu", option, PATH_LEN_MAX,
+	       strlen(path));
+	return false;
+}
+
 bool check_address(const char *option, const char *address)
 {
 	char host[HOST_MAX], port[PORT_MAX];
-	struct sockaddr_un sun;
 	const char *rest;
 	uint64_t fd;
 
 	rest = get_rest(address, "unix:");
-	if (rest && *rest && strlen(address) < sizeof(sun.sun_path) + strlen("unix:"))
-		return true;
+	if (rest && *rest)
+		return check_path(option, rest);
 	rest = get_rest(address, "tcp:");
 	if (rest && split_host(rest, host, port))
 		return true;
