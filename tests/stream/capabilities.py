@@ -23,7 +23,8 @@ MUST_BE_TAKEN = {"background-snapshot", "dirty-bitmaps", "multifd", "pause-befor
 PAIRS = (("multifd", "postcopy-ram"), ("multifd", "auto-converge"), ("postcopy-ram", "xbzrle"),
          ("events", "return-path"), ("mapped-ram", "multifd"), ("postcopy-ram", "return-path"))
 # What QEMU takes only with another one.
-NEEDS = {"postcopy-preempt": "postcopy-ram", "zero-copy-send": "multifd"}
+NEEDS = {"postcopy-preempt": "postcopy-ram", "zero-copy-send": "multifd",
+         "switchover-ack": "return-path"}
 # The newest type that a QEMU has: some capabilities send another form there.
 MACHINE = vm.MACHINE.replace("pseries-7.2", "pseries")
 # What goes past as it is from some byte on, and pack says so.
@@ -33,6 +34,8 @@ MAGIC = b"QEVM"
 DESCRIPTION = b"\x00\x06\x00\x00"
 # What a destination says on the return path when it has all: MIG_RP_MSG_SHUT, no error.
 SHUT = struct.pack(">HHI", 1, 4, 0)
+# That it is ready for the switch, MIG_RP_MSG_SWITCHOVER_ACK, for a source that waits for it.
+READY = struct.pack(">HH", 7, 0)
 
 
 def is_whole(data):
@@ -47,7 +50,8 @@ class Connections:
     """A destination that keeps what each connection of a migration sends. It says when it has all,
     for a source that wants to hear that before it ends."""
 
-    def __init__(self, path):
+    def __init__(self, path, ready):
+        self.ready = ready
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(path)
         self.listener.listen(32)
@@ -67,11 +71,12 @@ class Connections:
             thread.start()
             self.threads.append(thread)
 
-    @staticmethod
-    def read(connection, data):
+    def read(self, connection, data):
         while True:
             try:
                 more = connection.recv(1 << 20)
+                if self.ready and not data and more.startswith(MAGIC):
+                    connection.sendall(READY)
                 data += more
                 if is_whole(data):
                     connection.sendall(SHUT)
@@ -100,17 +105,17 @@ def take(source, capabilities):
     return None
 
 
-def stream(machines, source, name, capabilities):
+def stream(machines, source, name, capabilities, **parameters):
     """What QEMU sends, or why it refuses to."""
     path = os.path.join(machines.folder, name)
     connections = None
     if "mapped-ram" in capabilities:
         uri = "file:" + path
     else:
-        connections = Connections(path)
+        connections = Connections(path, "switchover-ack" in capabilities)
         uri = "unix:" + path
     try:
-        source.begin_migration(uri)
+        source.begin_migration(uri, **parameters)
         if "pause-before-switchover" in capabilities:
             source.wait_for("pause", lambda: source.ask(
                 "query-migrate")["status"] == "pre-switchover", 60)
@@ -149,22 +154,23 @@ def round_trip(data, capabilities):
     return None
 
 
+def start(machines, version, name):
+    source = machines.start(version, name, vm.pseries(megabytes=256, machine=MACHINE))
+    source.wait_for("firmware", lambda: "Open Firmware" in source.console())
+    return source
+
+
 def main():
     checks = vm.Checks()
     for version in VERSIONS:
         with vm.Machines() as machines:
-            def start(name):
-                source = machines.start(version, name, vm.pseries(megabytes=256, machine=MACHINE))
-                source.wait_for("firmware", lambda: "Open Firmware" in source.console())
-                return source
-
-            first = start("ask")
+            first = start(machines, version, "ask")
             known = [c["capability"] for c in first.ask("query-migrate-capabilities")]
             first.end()
             taken = set()
             alone = [(c, NEEDS[c]) if c in NEEDS else (c,) for c in known]
             for number, wanted in enumerate(alone + [p for p in PAIRS if set(p) <= set(known)]):
-                source = start("c%d" % number)
+                source = start(machines, version, "c%d" % number)
                 why = take(source, wanted)
                 if not why:
                     data, why = stream(machines, source, "s%d" % number, wanted)
