@@ -8,7 +8,6 @@
  * another boot of the host a very different one. So the copies are found when the VM is saved, and
  * change with KVM's own offset. Both change last, as the guest's clock runs from then on.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -24,7 +23,6 @@
 
 #define TB_OFFSET_UNIT	 (1ULL << 24) /* KVM rounds it up to a multiple of this */
 #define TB_FREQUENCY	 512000000    /* of every PAPR guest under KVM-HV */
-#define VM_LINK		 "anon_inode:kvm-vm"
 #define CHUNK_WORDS	 (1 << 17)
 #define COPY_ALIGN_WORDS 2 /* what malloc() gives, 16 bytes */
 
@@ -165,29 +163,9 @@ static struct copies *search(pid_t pid, const KvmCriu__Vm *vm)
 	return copies;
 }
 
-/* Does the process have a VM open? */
-static bool has_vm(pid_t pid)
-{
-	char path[64], link[sizeof(VM_LINK)];
-	struct dirent *entry;
-	bool found = false;
-	ssize_t len;
-	DIR *dir;
-
-	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
-	dir = opendir(path);
-	while (dir && !found && (entry = readdir(dir))) {
-		len = readlinkat(dirfd(dir), entry->d_name, link, sizeof(link));
-		found = len == strlen(VM_LINK) && !memcmp(link, VM_LINK, len);
-	}
-	if (dir)
-		closedir(dir);
-	return found;
-}
-
 void find_clocks(pid_t pid)
 {
-	struct copies *copies = has_vm(pid) ? search(pid, NULL) : NULL;
+	struct copies *copies = search(pid, NULL);
 
 	if (!copies)
 		return;

@@ -141,6 +141,8 @@ unsigned int tap_count(void);
 
 /* ---- process.c: a process's files and memory ---- */
 
+/* Does the process have a VM open? */
+bool has_vm(pid_t pid);
 /* The calling process's copy of @fd, or -1. */
 int get_fd(pid_t pid, int fd);
 /* 1 if they are one open file, 0 if not, or -1. */
@@ -405,6 +407,8 @@ int restore_stack(pid_t pid, const KvmCriu__Task *image);
 
 /* ---- threads.c: what CRIU leaves out of threads ---- */
 
+/* In a process that still runs, since that takes as long as it has memory: what is not saved. */
+void tell_memory_policy(pid_t pid);
 int save_threads(pid_t pid, KvmCriu__Task *image);
 /* Of the whole process; what can't be is said. */
 void restore_threads(pid_t pid, const KvmCriu__Task *image);

@@ -234,7 +234,8 @@ out:
 
 static int pause_devices(int pid)
 {
-	if (!disabled && !streamed && pid > 0) {
+	if (!disabled && !streamed && pid > 0 && has_vm(pid)) {
+		tell_memory_policy(pid);
 		find_clocks(pid);
 		save_early(pid);
 	}

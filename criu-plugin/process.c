@@ -2,14 +2,38 @@
 /*
  * What can be had of another process without its help: its memory and its files.
  */
+#include <dirent.h>
 #include <inttypes.h>
 #include <linux/kcmp.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/pidfd.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "kvm-plugin.h"
+
+#define VM_LINK "anon_inode:kvm-vm"
+
+bool has_vm(pid_t pid)
+{
+	char path[PATH_LEN], link[sizeof(VM_LINK)];
+	struct dirent *entry;
+	bool found = false;
+	ssize_t len;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+	dir = opendir(path);
+	while (dir && !found && (entry = readdir(dir))) {
+		len = readlinkat(dirfd(dir), entry->d_name, link, sizeof(link));
+		found = len == strlen(VM_LINK) && !memcmp(link, VM_LINK, len);
+	}
+	if (dir)
+		closedir(dir);
+	return found;
+}
 
 int get_fd(pid_t pid, int fd)
 {

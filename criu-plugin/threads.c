@@ -92,7 +92,7 @@ out:
 }
 
 /* Lines of an address, a policy, and more. */
-static void tell_memory_policy(pid_t pid)
+void tell_memory_policy(pid_t pid)
 {
 	char path[PATH_LEN], *line = NULL, policy[32];
 	size_t room = 0;
@@ -114,7 +114,6 @@ static void tell_memory_policy(pid_t pid)
 
 int save_threads(pid_t pid, KvmCriu__Task *image)
 {
-	tell_memory_policy(pid);
 	return for_each_thread(pid, save_thread, image);
 }
 
