@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * For a target that libFuzzer drives: files and folders in memory. A system call takes as long as
- * all the rest of most inputs. Names are whole paths; what was not made here is not there, but for
- * "/", /tmp, two devices, and what lies in a folder of seeds. What is written a page at a time
- * leaves holes as a memfd has them.
+ * all the rest of most inputs. Names are whole paths. What was not made here is not there, but for
+ * "/", /tmp, three devices, and what lies in a folder of seeds. What is written a page at a time
+ * leaves holes, as in a memfd.
  *
  * The targets of driver.c have the same calls go to the system.
  */
