@@ -72,8 +72,7 @@ static int check_vcpu(const KvmCriu__Vm *vm, const KvmCriu__Vcpu *vcpu, size_t r
 	for (i = 0; i < vcpu->n_reg; i++) {
 		const KvmCriu__Reg *reg = vcpu->reg[i];
 
-		if (!known_reg(reg->id) ||
-		    reg->value.len != 1UL << ((reg->id & KVM_REG_SIZE_MASK) >> KVM_REG_SIZE_SHIFT))
+		if (!known_reg(reg->id) || reg->value.len != reg_size(reg->id))
 			return refuse_vm(vm, "the image of a vCPU has an unknown register");
 	}
 	return 0;

@@ -50,8 +50,6 @@ struct early_process {
 	struct early_process *next;
 };
 
-static const char vm_link[] = "anon_inode:kvm-vm";
-
 static struct early_process *processes;
 static pid_t owner; /* children of CRIU's inherit all this */
 
@@ -180,7 +178,7 @@ static void find_tables(struct early_process *process, pid_t pid)
 			continue;
 		snprintf(path, sizeof(path), "/proc/%d/fd/%s", pid, entry->d_name);
 		len = readlink(path, link, sizeof(link) - 1);
-		if (len != (ssize_t)strlen(vm_link) || memcmp(link, vm_link, len))
+		if (len != (ssize_t)strlen(VM_LINK) || memcmp(link, VM_LINK, len))
 			continue;
 		vm = pidfd_getfd(pidfd, atoi(entry->d_name), 0);
 		if (vm >= 0) {

@@ -130,13 +130,12 @@ static int save_queues(const struct kvm_process *process, struct task *task, con
 	return 0;
 }
 
-static int save_presenters(const struct kvm_process *process, struct task *task, uint64_t number,
-			   KvmCriu__Vm *vm)
+static int save_presenters(struct task *task, KvmCriu__Vm *vm)
 {
 	const KvmCriu__IrqController *controller = vm->irq_controller;
 	struct kvm_one_reg *one;
 	uint64_t remote, at;
-	size_t i, k;
+	size_t i;
 	void *value;
 
 	for (i = 0; i < vm->n_vcpu; i++) {
@@ -144,16 +143,12 @@ static int save_presenters(const struct kvm_process *process, struct task *task,
 
 		if (!vcpu->has_irq_server)
 			continue;
-		for (k = 0; k < process->nr_fds; k++)
-			if (process->fds[k].object == KVM_CRIU__OBJECT__VCPU &&
-			    process->fds[k].vm == number && process->fds[k].which == vcpu->id)
-				break;
 		reset_task(task);
 		value = task_buffer(task, irq_state_size(controller), &at);
 		one = task_buffer(task, sizeof(*one), &remote);
 		one->id = irq_state_reg(controller);
 		one->addr = at;
-		task_ioctl(task, false, process->fds[k].fd, KVM_GET_ONE_REG, remote);
+		task_ioctl(task, false, vcpu->fd, KVM_GET_ONE_REG, remote);
 		if (run_calls(task, "KVM does not tell the interrupts of a vCPU"))
 			return -1;
 		vcpu->has_irq_state = true;
@@ -163,8 +158,8 @@ static int save_presenters(const struct kvm_process *process, struct task *task,
 	return 0;
 }
 
-static int read_controller(const struct kvm_process *process, struct task *task, uint64_t number,
-			   KvmCriu__Vm *vm, const struct fdinfo *info)
+static int read_controller(const struct kvm_process *process, struct task *task, KvmCriu__Vm *vm,
+			   const struct fdinfo *info)
 {
 	KvmCriu__IrqController *controller = vm->irq_controller;
 	const char *name = next_fdinfo(info, "kvm-device", NULL);
@@ -178,7 +173,7 @@ static int read_controller(const struct kvm_process *process, struct task *task,
 	controller->has_nr_servers = !fdinfo_u64(info, "kvm-irq-nr-servers", &servers);
 	if (controller->has_nr_servers)
 		controller->nr_servers = servers;
-	if (list_sources(controller, info) || save_presenters(process, task, number, vm) ||
+	if (list_sources(controller, info) || save_presenters(task, vm) ||
 	    read_sources(task, controller))
 		return -1;
 	/*
@@ -220,7 +215,7 @@ int save_irqchip(const struct kvm_process *process, struct task *task, uint64_t 
 	vm->irq_controller = controller;
 	if (read_fdinfo(&info, process->pid, controller->fd))
 		return -1;
-	ret = read_controller(process, task, number, vm, &info);
+	ret = read_controller(process, task, vm, &info);
 	free_fdinfo(&info);
 	return ret;
 }

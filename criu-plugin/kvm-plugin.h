@@ -154,6 +154,10 @@ void touch_guest_memory(pid_t pid, const KvmCriu__Vm *vm, uint64_t gpa, uint64_t
 
 /* ---- scan.c: what a process has of KVM ---- */
 
+/* As links and mappings name KVM's objects: each, and a VM. */
+#define KVM_FILE "anon_inode:kvm-"
+#define VM_LINK	 KVM_FILE "vm"
+
 /* A KVM object behind a file descriptor of the process. */
 struct kvm_fd {
 	int fd;
@@ -278,9 +282,7 @@ int task_call(struct task *task, bool may_fail, long nr, uint64_t a0, uint64_t a
 int run_task(struct task *task);
 /* What a call gave back: a value or a negative errno; -ECANCELED if it was not reached. */
 long task_result(const struct task *task, int call);
-/* The errno, negative, of the call that stopped the run, or 0. */
-int failed_call(const struct task *task);
-/* Both of it: an error, with the message @failed, if a call failed that must not. */
+/* The same, and an error, with the message @failed, if a call failed that must not. */
 int run_calls(struct task *task, const char *failed);
 /*
  * Room for @calls more with @size bytes of buffers in all, for lists that may be long: what is
@@ -297,6 +299,8 @@ int close_task(struct task *task);
 /* ---- regs.c ---- */
 
 const KvmCriu__Reg *find_reg(const KvmCriu__Vcpu *vcpu, uint64_t id);
+/* What its value has, in bytes. */
+size_t reg_size(uint64_t id);
 /* 64 bits of a register's value, from byte @at on; 0 when there is no such register. */
 uint64_t reg_value(const KvmCriu__Reg *reg, size_t at);
 
@@ -333,7 +337,7 @@ int release_process(struct guard *guard);
 
 /* ---- early.c: tables saved while their guest still runs ---- */
 
-/* Begin with those of a process that is not stopped yet. What can't be done is not done. */
+/* Begin with those of a VMM that is not stopped yet. What can't be done is not done. */
 void save_early(pid_t pid);
 /*
  * The process has been stopped: write what changed. 1 with the table's geometry if
@@ -349,7 +353,7 @@ void drop_all_early(void);
 
 /* ---- clock.c: the guest's clock, and what the VMM knows of it ---- */
 
-/* Look for it in a process that is not stopped yet; save_clock() looks for what is not found. */
+/* Look for it in a VMM that is not stopped yet; save_clock() looks for what is not found. */
 void find_clocks(pid_t pid);
 void drop_clocks(void);
 /* With the vCPUs in @vm, and in guest_timebase the host's timebase when the guest was stopped. */

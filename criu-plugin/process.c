@@ -14,8 +14,6 @@
 
 #include "kvm-plugin.h"
 
-#define VM_LINK "anon_inode:kvm-vm"
-
 bool has_vm(pid_t pid)
 {
 	char path[PATH_LEN], link[sizeof(VM_LINK)];

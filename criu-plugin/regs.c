@@ -130,6 +130,11 @@ const KvmCriu__Reg *find_reg(const KvmCriu__Vcpu *vcpu, uint64_t id)
 	return NULL;
 }
 
+size_t reg_size(uint64_t id)
+{
+	return 1UL << ((id & KVM_REG_SIZE_MASK) >> KVM_REG_SIZE_SHIFT);
+}
+
 uint64_t reg_value(const KvmCriu__Reg *reg, size_t at)
 {
 	uint64_t value = 0;

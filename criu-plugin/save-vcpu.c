@@ -66,11 +66,6 @@ static int save_run_pages(struct saver *saver, int fd, KvmCriu__Vcpu *vcpu, size
 	return ret;
 }
 
-static unsigned int reg_size(uint64_t id)
-{
-	return 1U << ((id & KVM_REG_SIZE_MASK) >> KVM_REG_SIZE_SHIFT);
-}
-
 static int ask_registers(struct task *task, int fd, struct reg_calls *calls)
 {
 	struct kvm_one_reg *one;

@@ -394,7 +394,7 @@ static int add_map(struct kvm_process *process, const struct kvm_map *map)
 /* A line of smaps that begins a mapping: 1 if it is one of KVM's. */
 static int scan_map(struct kvm_process *process, const char *line)
 {
-	static const char anon[] = "anon_inode:kvm-", aio[] = "/[aio]";
+	static const char aio[] = "/[aio]";
 	uint64_t start, end, offset, inode;
 	unsigned int major, minor;
 	struct kvm_map map = {};
@@ -404,7 +404,7 @@ static int scan_map(struct kvm_process *process, const char *line)
 		   &start, &end, perm, &offset, &major, &minor, &inode, name) != 8)
 		return 0;
 	process->aio |= !strncmp(name, aio, strlen(aio));
-	if (strncmp(name, anon, strlen(anon)))
+	if (strncmp(name, KVM_FILE, strlen(KVM_FILE)))
 		return 0;
 	map.start = start;
 	map.end = end;
@@ -490,7 +490,6 @@ int identify_fd(pid_t pid, int fd, struct kvm_fd *found)
 
 bool is_mapped_object(int fd)
 {
-	static const char anon[] = "anon_inode:kvm-";
 	char path[PATH_LEN], link[LINK_LEN];
 	ssize_t len;
 
@@ -499,7 +498,7 @@ bool is_mapped_object(int fd)
 	if (len < 0)
 		return false;
 	link[len] = '\0';
-	return !strncmp(link, anon, strlen(anon));
+	return !strncmp(link, KVM_FILE, strlen(KVM_FILE));
 }
 
 /* What is beside KVM, and can not be saved. */

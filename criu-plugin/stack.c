@@ -7,7 +7,7 @@
  * first thread's own stack pointer: it stores LR at 16(r1), where the function that the thread is
  * in may have its return address, and makes a frame below, in the red zone, where a leaf function
  * keeps data. After a system call made with scv, LR is the address behind the scv; libc's
- * function then returns to that for ever. README.md has more, upstream/ a patch for CRIU.
+ * function then returns to that for ever. doc/criu-bug.md has more, upstream/ a patch for CRIU.
  *
  * So that part of the stack is saved, and written again once that function has run.
  */

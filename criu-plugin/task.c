@@ -262,7 +262,8 @@ long task_result(const struct task *task, int call)
 	return task->calls[call].result;
 }
 
-int failed_call(const struct task *task)
+/* The errno, negative, of the call that stopped the run, or 0. */
+static int failed_call(const struct task *task)
 {
 	int i;
 

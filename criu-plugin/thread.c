@@ -190,7 +190,7 @@ int keep_thread(struct thread *thread, pid_t tid)
 	return get_mask(tid, &thread->mask);
 }
 
-void put_rseq_back(const struct thread *thread)
+static void put_rseq_back(const struct thread *thread)
 {
 	uint64_t rseq_cs = thread->rseq_cs;
 

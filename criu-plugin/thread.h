@@ -43,7 +43,6 @@ int set_mask(pid_t tid, uint64_t mask);
 int keep_thread(struct thread *thread, pid_t tid);
 /* A settled thread: what is not as it was. */
 int put_thread_back(const struct thread *thread);
-void put_rseq_back(const struct thread *thread);
 
 /*
  * Make a settled thread do one system call: its number and six arguments. @at is the address of an
