@@ -222,7 +222,9 @@ struct kvm_process {
  */
 int scan_process(struct kvm_process *process, pid_t pid);
 void free_process(struct kvm_process *process);
-/* The same for one fd: 1 with *@found if it is KVM's. */
+/* Are two fds of one open file, as CRIU tells them apart? 1, 0 or -1. */
+int is_same_object(pid_t pid1, const struct kvm_fd *fd1, pid_t pid2, const struct kvm_fd *fd2);
+/* The same as scan_process() for one fd: 1 with *@found if it is KVM's. */
 int identify_fd(pid_t pid, int fd, struct kvm_fd *found);
 /* Is the calling process's @fd, opened through map_files, of something of KVM's? */
 bool is_mapped_object(int fd);

@@ -81,14 +81,6 @@ int note_image(const char *name)
 	return 0;
 }
 
-/* As CRIU tells them apart: 1 if they are one, 0 if not. */
-static int compare_files(const struct open_file *file, pid_t pid, const struct kvm_fd *fd)
-{
-	if (file->fd.object != fd->object || file->fd.vm != fd->vm || file->fd.which != fd->which)
-		return 0;
-	return is_same_file(file->pid, file->fd.fd, pid, fd->fd);
-}
-
 static int note_file(pid_t pid, const struct kvm_fd *fd)
 {
 	struct open_file *more;
@@ -96,7 +88,7 @@ static int note_file(pid_t pid, const struct kvm_fd *fd)
 	int ret;
 
 	for (i = 0; i < manifest->files; i++) {
-		ret = compare_files(&open_files[i], pid, fd);
+		ret = is_same_object(open_files[i].pid, &open_files[i].fd, pid, fd);
 		if (ret)
 			return ret < 0 ? -1 : 0;
 	}

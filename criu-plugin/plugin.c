@@ -95,17 +95,26 @@ static const struct kvm_fd *find_vm_fd(const struct kvm_process *process, uint64
 
 /*
  * CRIU has a file that several processes share opened by the one with the lowest process ID, and
- * only the VM's own process can make a VM.
+ * only the VM's own process can make a VM and what belongs to it.
  */
-static int check_sharer(const struct kvm_process *process, int fd, const struct saved_vm *vm)
+static int check_sharer(const struct kvm_process *process, const struct kvm_fd *fd,
+			const struct saved_vm *vm)
 {
-	if (process->vpid >= vm->owner->vpid)
-		return 0;
-	pr_err("Process %d, fd %d: belongs to VM %" PRIu64
-	       " of process %d, which has a higher process "
-	       "ID, so it can't be saved\n",
-	       process->pid, fd, vm->number, vm->owner->pid);
-	return -1;
+	const struct kvm_process *owner = vm->owner;
+	const char *why = "has a higher process ID";
+	int same = process == owner;
+	size_t i;
+
+	if (process->vpid > owner->vpid) {
+		why = "does not have it open";
+		for (i = 0; i < owner->nr_fds && !same; i++)
+			same = is_same_object(owner->pid, &owner->fds[i], process->pid, fd);
+	}
+	if (!same)
+		pr_err("Process %d, fd %d: belongs to VM %" PRIu64
+		       " of process %d, which %s, so it can't be saved\n",
+		       process->pid, fd->fd, vm->number, owner->pid, why);
+	return same > 0 ? 0 : -1;
 }
 
 /* KVM answers only in the mm that made the VM: others have inherited it, or got it sent. */
@@ -139,7 +148,7 @@ static int save_vms(const struct kvm_process *process, struct task *task, KvmCri
 		if (!fd->vm)
 			continue;
 		if (saved) {
-			if (check_sharer(process, fd->fd, saved))
+			if (check_sharer(process, fd, saved))
 				return -1;
 			continue;
 		}

@@ -473,6 +473,13 @@ static int adopt_vhosts(struct kvm_process *process)
 	return 0;
 }
 
+int is_same_object(pid_t pid1, const struct kvm_fd *fd1, pid_t pid2, const struct kvm_fd *fd2)
+{
+	if (fd1->object != fd2->object || fd1->vm != fd2->vm || fd1->which != fd2->which)
+		return 0;
+	return is_same_file(pid1, fd1->fd, pid2, fd2->fd);
+}
+
 int identify_fd(pid_t pid, int fd, struct kvm_fd *found)
 {
 	struct kvm_process one = { .pid = pid };

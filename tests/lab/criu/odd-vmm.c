@@ -12,8 +12,9 @@
  * or is gone; DIR/held is there meanwhile and says where.
  *
  * WHAT: order (the fds are in the wrong order, far apart), dup (every fd twice), child (a process
- * that inherited all fds and mappings), lower (the same with a lower process ID), socket (a process
- * without KVM that has a unix socket), huge (memory in huge pages), events (ioeventfds, a coalesced
+ * that inherited all fds and mappings), lower (the same with a lower process ID), alone (a child
+ * that alone has the VM's statistics), limit (it gets no more memory), socket (a process without
+ * KVM that has a unix socket), huge (memory in huge pages), events (ioeventfds, a coalesced
  * zone, a signal mask, statistics, strict replay of tables), stores (it goes on storing to its
  * table through the mapping), two (two VMs in one process), closed (the VM's and vCPU's fds are
  * closed, the table stays), private (a private mapping of a table that was written to), irqs (an
@@ -39,6 +40,7 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -701,10 +703,11 @@ int main(int argc, char **argv)
 	struct vm vm = {}, other = {};
 	struct kvm_create_device vfio = { .type = KVM_DEV_TYPE_VFIO };
 	struct kvm_enable_cap nested = { .cap = KVM_CAP_PPC_NESTED_HV, .args[0] = 1 };
-	bool stores = false, tm = false, aio = false;
+	struct rlimit none = {};
+	bool stores = false, tm = false, aio = false, limit = false;
 	unsigned long reads = 0;
 	uint64_t *private;
-	int i;
+	int i, stats;
 
 	if (argc < 2) {
 		fputs("Usage: odd-vmm DIR WHAT...\n", stderr);
@@ -727,6 +730,13 @@ int main(int argc, char **argv)
 			set_last_pid(getpid() - 100);
 			if (!check(fork(), "fork"))
 				child(&vm);
+		} else if (!strcmp(argv[i], "alone")) {
+			stats = check(ioctl(vm.fd, KVM_GET_STATS_FD, 0), "VM's statistics");
+			if (!check(fork(), "fork"))
+				child(&vm);
+			close(stats);
+		} else if (!strcmp(argv[i], "limit")) {
+			limit = true;
 		} else if (!strcmp(argv[i], "socket")) {
 			if (!check(fork(), "fork"))
 				serve();
@@ -786,6 +796,11 @@ int main(int argc, char **argv)
 	start_guest(&vm);
 	if (tm)
 		transact(&vm);
+	if (limit) {
+		/* what is printed later has its memory by now */
+		say("count", "%d\n", 0);
+		check(setrlimit(RLIMIT_AS, &none), "RLIMIT_AS");
+	}
 	for (;;) {
 		if (ioctl(vm.vcpu, KVM_RUN, 0) && errno != EINTR && errno != EAGAIN)
 			fail("KVM_RUN: %s\n", strerror(errno));
