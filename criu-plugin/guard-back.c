@@ -4,6 +4,7 @@
  * mappings come back. By system calls that its leader makes.
  */
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
@@ -77,22 +78,62 @@ static int unmap_new(struct guard *guard)
 	}
 }
 
+static int map_again(const struct guard *guard, const struct kvm_map *map)
+{
+	uint64_t size = map->end - map->start;
+	long result;
+
+	if (guard_call(guard, &result, __NR_mmap, map->start, size, map->prot,
+		       map->flags | MAP_FIXED, map->fd->fd, map->offset))
+		return -1;
+	return map->dontfork ? guard_call(guard, &result, __NR_madvise, map->start, size,
+					  MADV_DONTFORK, 0, 0, 0) :
+			       0;
+}
+
+/* Which of KVM's mappings are in their place. */
+struct present {
+	const struct kvm_process *process;
+	size_t next;
+	bool *map;
+};
+
+static int note_present(void *arg, const struct range *range, const char *name)
+{
+	struct present *present = arg;
+	const struct kvm_process *process = present->process;
+
+	/* both in ascending order */
+	while (present->next < process->nr_maps &&
+	       process->maps[present->next].start < range->start)
+		present->next++;
+	if (present->next < process->nr_maps &&
+	    process->maps[present->next].start == range->start &&
+	    process->maps[present->next].end == range->end &&
+	    !strncmp(name, KVM_FILE, strlen(KVM_FILE)))
+		present->map[present->next] = true;
+	return 0;
+}
+
+/* Those that are gone: a process that can get no memory keeps what it has. */
 static int map_kvm(const struct guard *guard)
 {
 	const struct kvm_process *process = guard->process;
-	long result;
+	struct present present = { .process = process };
+	int ret = 0;
 	size_t i;
 
-	for (i = 0; i < process->nr_maps; i++) {
-		const struct kvm_map *map = &process->maps[i];
-
-		if (guard_call(guard, &result, __NR_mmap, map->start, map->end - map->start,
-			       map->prot, map->flags | MAP_FIXED, map->fd->fd, map->offset) ||
-		    (map->dontfork && guard_call(guard, &result, __NR_madvise, map->start,
-						 map->end - map->start, MADV_DONTFORK, 0, 0, 0)))
-			return -1;
+	present.map = calloc(process->nr_maps + 1, sizeof(*present.map));
+	if (!present.map) {
+		pr_err("Out of memory\n");
+		return -1;
 	}
-	return 0;
+	ret = for_each_range(process->pid, note_present, &present);
+	for (i = 0; i < process->nr_maps && !ret; i++)
+		if (!present.map[i])
+			ret = map_again(guard, &process->maps[i]);
+	free(present.map);
+	return ret;
 }
 
 /* What is in @range with another protection than it had: CRIU makes all of it readable. */
@@ -161,16 +202,18 @@ static int put_code_back(const struct guard *guard)
 int put_back(struct guard *guard)
 {
 	pid_t pid = guard->process->pid;
+	uint64_t handler;
 	size_t i;
 
 	for (i = 0; i < guard->nr_threads; i++)
 		if (drop_signal(guard->threads[i].tid, SIGTRAP))
 			return -1;
-	if (put_code_back(guard) || put_taps_back(guard) ||
-	    for_each_number(pid, "fd", close_new, guard) || unmap_new(guard) || map_kvm(guard) ||
-	    protect(guard))
+	/* What others have left is gone before anything new is opened or mapped. */
+	if (put_code_back(guard) || for_each_number(pid, "fd", close_new, guard) ||
+	    unmap_new(guard) || put_taps_back(guard) || map_kvm(guard) || protect(guard) ||
+	    read_handler(pid, &handler))
 		return -1;
-	if (guard->shared->has_handler && set_handler(guard, guard->handler))
+	if (handler != guard->handler && set_handler(guard, guard->handler))
 		return -1;
 	if (settle_thread(pid))
 		return -1;

@@ -118,7 +118,8 @@ static int put_through(const struct guard *guard, uint64_t page, void *arg)
 	return ret;
 }
 
-int put_file(const struct guard *guard, int file, int fd, bool cloexec)
+/* @file, of this process, becomes @fd of the guarded one. */
+static int put_file(const struct guard *guard, int file, int fd, bool cloexec)
 {
 	struct delivery delivery = { .file = file, .fd = fd, .cloexec = cloexec };
 

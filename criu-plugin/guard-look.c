@@ -110,33 +110,30 @@ static int note_range(void *arg, const struct range *range, const char *name)
 	if (!noted)
 		return -1;
 	*noted = *range;
-	if (!strcmp(name, "[vdso]"))
-		return find_sc(guard, range);
 	if (range->prot & PROT_EXEC && !guard->code.at) {
 		guard->code.at = range->start;
-		return copy_memory(guard->process->pid, false, range->start, guard->code.bytes,
-				   CODE_LEN);
+		if (copy_memory(guard->process->pid, false, range->start, guard->code.bytes,
+				CODE_LEN))
+			return -1;
 	}
-	return 0;
+	return strcmp(name, "[vdso]") ? 0 : find_sc(guard, range);
 }
 
-/* SIG_IGN or SIG_DFL; or nothing is to be done, since there is a handler. */
-static int note_handler(struct guard *guard)
+int read_handler(pid_t pid, uint64_t *handler)
 {
 	struct fdinfo status;
 	const char *ignored, *caught;
 	int ret = -1;
 
-	if (read_status(&status, guard->process->pid))
+	if (read_status(&status, pid))
 		return -1;
 	ignored = next_fdinfo(&status, "SigIgn", NULL);
 	caught = next_fdinfo(&status, "SigCgt", NULL);
 	if (ignored && caught) {
-		guard->handler = (uintptr_t)(strtoull(ignored, NULL, 16) & SIGNAL_BIT(SIGTRAP) ?
-						     SIG_IGN :
-						     SIG_DFL);
+		*handler = (uintptr_t)(strtoull(ignored, NULL, 16) & SIGNAL_BIT(SIGTRAP) ? SIG_IGN :
+											   SIG_DFL);
 		if (strtoull(caught, NULL, 16) & SIGNAL_BIT(SIGTRAP))
-			guard->handler = NO_HANDLER;
+			*handler = ITS_HANDLER;
 		ret = 0;
 	}
 	free_fdinfo(&status);
@@ -169,7 +166,7 @@ int look_at_process(struct guard *guard)
 
 	if (for_each_number(pid, "task", note_thread, guard) ||
 	    for_each_number(pid, "fd", note_fd, guard) || for_each_range(pid, note_range, guard) ||
-	    note_handler(guard))
+	    read_handler(pid, &guard->handler))
 		return -1;
 	for (i = 0; i < guard->nr_threads; i++) {
 		if (guard->threads[i].tid == pid) {

@@ -10,19 +10,14 @@
 
 #define CODE_LEN 64 /* what compel writes to, at the beginning of a mapping, and more */
 
-/* No code is there, and none of it would run. */
-#define NO_HANDLER 0x10
+/* What SIGTRAP may have beside SIG_DFL and SIG_IGN. */
+#define ITS_HANDLER (1ULL << 63) /* one of the process's own */
+#define OUR_HANDLER 0x10	 /* no code is there, and none of it would run */
 
 enum stage {
 	STAGE_STOPPING, /* the process may be stopped, and else is as it was */
 	STAGE_TOUCHED,	/* it is stopped, and anything may have been done in it */
 	STAGE_OVER,	/* nothing is left to be done */
-};
-
-/* What the watcher has to know, and changes after it was started. */
-struct guard_shared {
-	volatile enum stage stage;
-	volatile bool has_handler;
 };
 
 struct range {
@@ -45,10 +40,10 @@ struct guard {
 	size_t nr_ranges;
 	struct code code; /* of the first executable mapping */
 	uint64_t sc;	  /* the address of an sc instruction */
-	uint64_t handler; /* of SIGTRAP */
+	uint64_t handler; /* that SIGTRAP had */
 	bool was_stopped; /* by somebody else */
 	int pidfd;
-	struct guard_shared *shared;
+	volatile enum stage *stage; /* shared with the watcher */
 	struct watcher watcher;
 };
 
@@ -58,6 +53,8 @@ struct guard {
 int look_at_process(struct guard *guard);
 /* Only what it takes to have its leader, which is settled, make system calls. */
 int look_at_leader(struct guard *guard);
+/* What the process has for SIGTRAP: a signal's handler, or %ITS_HANDLER. */
+int read_handler(pid_t pid, uint64_t *handler);
 /* Call @each with every mapping and its name. */
 int for_each_range(pid_t pid, int (*each)(void *arg, const struct range *range, const char *name),
 		   void *arg);
@@ -81,13 +78,11 @@ int guard_call(const struct guard *guard, long *result, long nr, uint64_t a0, ui
 /* Call @use with a page of the process's own, which goes afterwards. The leader is settled. */
 typedef int page_user(const struct guard *guard, uint64_t page, void *arg);
 int with_page(const struct guard *guard, page_user *use, void *arg);
-/* Of SIGTRAP. */
+/* For SIGTRAP. */
 int set_handler(const struct guard *guard, uint64_t handler);
 
 /* ---- guard-file.c: open files in the place of others ---- */
 
-/* @file, of this process, becomes @fd of the guarded one. */
-int put_file(const struct guard *guard, int file, int fd, bool cloexec);
 int put_taps_back(const struct guard *guard);
 
 /* ---- guard-back.c: putting back what there was ---- */

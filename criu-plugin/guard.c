@@ -73,7 +73,7 @@ static void let_go(const struct guard *guard, size_t count)
 static void watch(void *arg)
 {
 	struct guard *guard = arg;
-	enum stage stage = guard->shared->stage;
+	enum stage stage = *guard->stage;
 	pid_t pid = guard->process->pid;
 	size_t count = stage == STAGE_TOUCHED ? guard->nr_threads : 1;
 	int ret;
@@ -97,8 +97,8 @@ static void watch(void *arg)
 static void free_guard(struct guard *guard)
 {
 	stop_watcher(&guard->watcher);
-	if (guard->shared)
-		munmap(guard->shared, sizeof(*guard->shared));
+	if (guard->stage)
+		munmap((void *)(uintptr_t)guard->stage, sizeof(*guard->stage));
 	if (guard->pidfd >= 0)
 		close(guard->pidfd);
 	free(guard->threads);
@@ -117,6 +117,29 @@ static void block_sigchld(sigset_t *before)
 	sigprocmask(SIG_BLOCK, &child, before);
 }
 
+/* The process goes on as it was, or ends. */
+static void undo(struct guard *guard)
+{
+	int ret = 0;
+	size_t i;
+
+	if (*guard->stage == STAGE_TOUCHED) {
+		for (i = 0; i < guard->nr_threads && !ret; i++)
+			ret = settle_thread(guard->threads[i].tid);
+		if (!ret)
+			ret = put_back(guard);
+	}
+	if (!ret) {
+		*guard->stage = STAGE_STOPPING;
+		ret = continue_group(guard);
+	}
+	if (ret) {
+		pr_perror("Process %d can't be put back as it was: killed", guard->process->pid);
+		pidfd_send_signal(guard->pidfd, SIGKILL, NULL, 0);
+	}
+	*guard->stage = STAGE_OVER;
+}
+
 static int stop_process(struct guard *guard)
 {
 	sigset_t before;
@@ -125,19 +148,13 @@ static int stop_process(struct guard *guard)
 	block_sigchld(&before);
 	ret = stop_group(guard);
 	if (!ret) {
-		guard->shared->stage = STAGE_TOUCHED;
-		guard->shared->has_handler = guard->handler != NO_HANDLER;
-		if (guard->shared->has_handler &&
-		    (set_handler(guard, NO_HANDLER) || settle_guarded(guard))) {
-			put_back(guard);
-			ret = -1;
-		}
+		*guard->stage = STAGE_TOUCHED;
+		if (guard->handler != ITS_HANDLER)
+			ret = set_handler(guard, OUR_HANDLER) || settle_guarded(guard) ? -1 : 0;
 	}
 	if (ret) {
-		pr_perror("Process %d can't be stopped", guard->process->pid);
-		guard->shared->stage = STAGE_STOPPING;
-		if (!continue_group(guard))
-			guard->shared->stage = STAGE_OVER;
+		pr_err("Process %d can't be stopped\n", guard->process->pid);
+		undo(guard);
 	}
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	return ret;
@@ -173,8 +190,8 @@ struct guard *guard_process(const struct kvm_process *process)
 	guard->process = process;
 	guard->watcher.pidfd = -1;
 	guard->pidfd = pidfd_open(process->pid, 0);
-	guard->shared = share_memory(sizeof(*guard->shared));
-	if (guard->pidfd < 0 || !guard->shared || look_at_process(guard) || start_watching(guard) ||
+	guard->stage = share_memory(sizeof(*guard->stage));
+	if (guard->pidfd < 0 || !guard->stage || look_at_process(guard) || start_watching(guard) ||
 	    stop_process(guard)) {
 		pr_err("Process %d can't be kept safe from CRIU's end\n", process->pid);
 		free_guard(guard);
@@ -196,29 +213,15 @@ int settle_guarded(const struct guard *guard)
 bool guarded_handler(const struct guard *guard, uint64_t *handler)
 {
 	*handler = guard->handler;
-	return guard->shared->has_handler;
+	return guard->handler != ITS_HANDLER;
 }
 
-int release_process(struct guard *guard)
+void release_process(struct guard *guard)
 {
 	sigset_t before;
-	int ret = 0;
-	size_t i;
 
 	block_sigchld(&before);
-	for (i = 0; i < guard->nr_threads && !ret; i++)
-		ret = settle_thread(guard->threads[i].tid);
-	if (!ret)
-		ret = put_back(guard);
-	if (!ret) {
-		guard->shared->stage = STAGE_STOPPING;
-		ret = continue_group(guard);
-	}
-	if (!ret)
-		guard->shared->stage = STAGE_OVER;
-	else
-		pr_perror("Process %d can't be put back as it was", guard->process->pid);
+	undo(guard);
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	free_guard(guard);
-	return ret;
 }

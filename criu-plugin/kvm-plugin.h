@@ -334,8 +334,11 @@ int settle_guarded(const struct guard *guard);
 bool guarded_handler(const struct guard *guard, uint64_t *handler);
 /* Settled, and with its taps held: let placeholders stand for them until it is put back. */
 int replace_taps(const struct guard *guard);
-/* Put it back as it was, all that CRIU has left in it, and stop guarding. */
-int release_process(struct guard *guard);
+/*
+ * Put it back as it was, all that CRIU has left in it, and stop guarding. If that can't be done it
+ * is killed.
+ */
+void release_process(struct guard *guard);
 
 /* ---- early.c: tables saved while their guest still runs ---- */
 

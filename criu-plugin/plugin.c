@@ -28,7 +28,7 @@
 #include <criu/criu-plugin.h>
 
 #include "kvm-abi.h"
-#include "kvm-plugin.h"
+#include "vm-images.h"
 
 #define PLUGIN_NAME "kvm_tce_plugin"
 
@@ -489,6 +489,10 @@ static void plugin_exit(int stage, int ret)
 {
 	struct dumped *entry;
 
+	if (stage == CR_PLUGIN_STAGE__RESTORE) {
+		drop_vms();
+		drop_manifest();
+	}
 	if (stage != CR_PLUGIN_STAGE__DUMP)
 		return;
 	discard_early();
@@ -496,10 +500,8 @@ static void plugin_exit(int stage, int ret)
 	drop_manifest();
 	while ((entry = dumped)) {
 		dumped = entry->next;
-		if (entry->guard && release_process(entry->guard)) {
-			pr_err("Process %d can't run like this: killed\n", entry->process.pid);
-			kill(entry->process.pid, SIGKILL);
-		}
+		if (entry->guard)
+			release_process(entry->guard);
 		free_process(&entry->process);
 		free(entry);
 	}
