@@ -19,6 +19,7 @@
 #include <compel/infect.h>
 
 #include "kvm-plugin.h"
+#include "thread.h"
 
 /* The loop finds the list 64 KiB behind itself: a page, whichever size pages have. */
 #define CODE_SIZE  0x10000
@@ -145,6 +146,15 @@ struct task *open_task(pid_t pid)
 	task->data = malloc(DATA_SIZE);
 	if (!task->calls || !task->data)
 		goto no_memory;
+	/*
+	 * CRIU leaves a restored process at the end of a system call. From there Linux 7.3 goes on
+	 * without most of the registers that a tracer sets, and so to another call than it is to.
+	 * From the stop of an interrupt it takes them all.
+	 */
+	if (settle_thread(pid)) {
+		pr_perror("Can't bring process %d to rest", pid);
+		goto err;
+	}
 	task->ctl = prepare_task(pid, false);
 	if (!task->ctl) {
 		pr_err("Can't take hold of process %d\n", pid);

@@ -254,9 +254,10 @@ int inject_syscall(const struct thread *thread, uint64_t at, const uint64_t call
 	regs.gpr[0] = call[0];
 	for (i = 1; i < 7; i++)
 		regs.gpr[2 + i] = call[i];
-	if (set_mask(thread->tid, ~0ULL) || ptrace(PTRACE_SETREGSET, thread->tid, set, &iov) ||
-	    step_to_syscall_stop(thread->tid) || step_to_syscall_stop(thread->tid) ||
-	    ptrace(PTRACE_GETREGSET, thread->tid, set, &iov))
+	/* It may be at the end of another call: see open_task(). */
+	if (set_mask(thread->tid, ~0ULL) || settle_thread(thread->tid) ||
+	    ptrace(PTRACE_SETREGSET, thread->tid, set, &iov) || step_to_syscall_stop(thread->tid) ||
+	    step_to_syscall_stop(thread->tid) || ptrace(PTRACE_GETREGSET, thread->tid, set, &iov))
 		return -1;
 	*result = regs.ccr & CR0_SO ? -(long)regs.gpr[3] : (long)regs.gpr[3];
 	return 0;
