@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Takes the place of module_init() in book3s.c for a kernel without MODVERSIONS, whose name alone
+ * would say what its modules may be loaded into: kvm.ko loads into the build that it was compared
+ * with, and no other.
+ */
+#include <linux/utsname.h>
+#include <generated/utsversion.h>
+
+static int __init tce_kvm_init(void)
+{
+	const char *running = init_utsname()->version;
+
+	if (strcmp(running, UTS_VERSION)) {
+		pr_err("tce-kvm: built for %s, and this is %s\n", UTS_VERSION, running);
+		return -ENOEXEC;
+	}
+	return kvmppc_book3s_init();
+}
+module_init(tce_kvm_init);
