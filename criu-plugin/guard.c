@@ -174,7 +174,7 @@ static int start_watching(struct guard *guard)
 	for (i = 0; i < process->nr_taps; i++)
 		fds[i] = process->taps[i].held;
 	fds[i] = guard->pidfd;
-	ret = start_watcher(&guard->watcher, watch, guard, fds, process->nr_taps + 1);
+	ret = start_watcher(&guard->watcher, NULL, watch, guard, fds, process->nr_taps + 1);
 	free(fds);
 	return ret;
 }

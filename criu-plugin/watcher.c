@@ -26,6 +26,7 @@ int log_get_fd(void);
 
 /* What the watcher does, and what it needs for that. */
 struct duty {
+	int (*begin)(void *arg);
 	void (*act)(void *arg);
 	void *arg;
 	const int *fds;
@@ -70,8 +71,9 @@ static void __attribute__((noreturn)) watch(const struct duty *duty)
 	setsid();
 	prctl(PR_SET_NAME, WATCHER_NAME);
 	close_others(duty);
-	while (poll(&gone, 1, -1) != 1)
-		;
+	if (!duty->begin || !duty->begin(duty->arg))
+		while (poll(&gone, 1, -1) != 1)
+			;
 	duty->act(duty->arg);
 	_exit(0);
 }
@@ -116,10 +118,16 @@ static int fork_watcher(struct watcher *watcher, const struct duty *duty, volati
 	return watcher->pidfd < 0 ? -1 : 0;
 }
 
-int start_watcher(struct watcher *watcher, void (*act)(void *arg), void *arg, const int *fds,
-		  size_t nr_fds)
+int start_watcher(struct watcher *watcher, int (*begin)(void *arg), void (*act)(void *arg),
+		  void *arg, const int *fds, size_t nr_fds)
 {
-	struct duty duty = { .act = act, .arg = arg, .fds = fds, .nr_fds = nr_fds };
+	struct duty duty = {
+		.begin = begin,
+		.act = act,
+		.arg = arg,
+		.fds = fds,
+		.nr_fds = nr_fds,
+	};
 	volatile pid_t *number = share_memory(sizeof(*number));
 	sigset_t all, before;
 	int ret = -1;

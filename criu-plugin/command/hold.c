@@ -7,8 +7,9 @@
  * CRIU comes, while no ring has a backend, which is so while the guest is paused. What the VMM has
  * told it by then it tells it again when the guest goes on.
  *
- * A process that outlives this one gives everything back. If that is killed, too, the guest stays
- * paused, and QEMU serves the card itself when it goes on.
+ * A process of its own does that, which no signal to this one's process group or cgroup reaches, and
+ * gives everything back when this one is gone. If it is killed itself, the guest stays paused, and
+ * QEMU serves the card itself when it goes on.
  */
 #include <errno.h>
 #include <linux/vhost.h>
@@ -30,18 +31,12 @@
 #define PAUSE_MS      100
 #define STOP_PATIENCE 300 /* pauses: for the plugin to put the process back */
 
-/* What the watcher has to know, and changes after it was started. */
-struct shared {
-	volatile bool paused;
-	volatile bool taken;
-};
-
 struct hold {
 	const struct kvm_process *process;
 	const char *socket; /* or NULL */
 	bool was_stopped;
 	int pidfd;
-	struct shared *shared;
+	bool paused, taken; /* by us */
 };
 
 static int leader_ioctl(const struct guard *guard, int fd, unsigned long cmd, uint64_t arg,
@@ -129,7 +124,7 @@ static int take(const struct guard *guard, uint64_t page, void *arg)
 
 	if (check_rings(guard, page))
 		return -1;
-	hold->shared->taken = true;
+	hold->taken = true;
 	return set_owner(guard, VHOST_RESET_OWNER, EPERM);
 }
 
@@ -162,7 +157,7 @@ static int in_leader(struct hold *hold, page_user *act)
 	return ret;
 }
 
-/* ---- when this process is gone ---- */
+/* ---- when the helper is gone ---- */
 
 static bool has_ended(const struct hold *hold)
 {
@@ -209,9 +204,9 @@ static void let_go(void *arg)
 
 	if (wait_for_criu(hold))
 		return;
-	if (hold->shared->taken)
+	if (hold->taken)
 		in_leader(hold, give_back);
-	if (hold->shared->paused)
+	if (hold->paused)
 		qmp_do(hold->socket, "cont");
 }
 
@@ -223,8 +218,19 @@ static int pause_guest(struct hold *hold)
 
 	if (running <= 0)
 		return running;
-	hold->shared->paused = true;
+	hold->paused = true;
 	return qmp_do(hold->socket, "stop");
+}
+
+static int begin(void *arg)
+{
+	struct hold *hold = arg;
+
+	if ((hold->socket && pause_guest(hold)) ||
+	    (hold->process->nr_vhosts && in_leader(hold, take)))
+		return -1;
+	puts(hold->paused ? "paused" : "held");
+	return fflush(stdout);
 }
 
 int hold_vhosts(const struct kvm_process *process, const char *socket)
@@ -235,18 +241,14 @@ int hold_vhosts(const struct kvm_process *process, const char *socket)
 	char byte;
 
 	hold.pidfd = needed[1];
-	hold.shared = share_memory(sizeof(*hold.shared));
-	if (hold.pidfd < 0 || !hold.shared) {
+	if (hold.pidfd < 0) {
 		pr_perror("Process %d can't be watched", process->pid);
 		return -1;
 	}
 	hold.was_stopped = is_held(&hold, true);
-	if (start_watcher(&watcher, let_go, &hold, needed, ARRAY_LEN(needed)))
+	if (start_watcher(&watcher, begin, let_go, &hold, needed, ARRAY_LEN(needed)))
 		return -1;
-	if ((socket && pause_guest(&hold)) || (process->nr_vhosts && in_leader(&hold, take)))
-		return -1;
-	puts(hold.shared->paused ? "paused" : "held");
-	fflush(stdout);
+	close(STDOUT_FILENO);
 	while (read(STDIN_FILENO, &byte, 1) > 0)
 		;
 	return 0;

@@ -15,14 +15,15 @@
 #include "kvm-plugin.h"
 #include "qmp.h"
 
-#define PATIENCE 10 /* seconds for an answer */
+#define PATIENCE    10	      /* seconds for an answer */
+#define ANSWER_SIZE (1 << 16) /* no answer that is asked for is that long */
+#define EVENTS_MAX  1000      /* before an answer */
 
 struct qmp {
 	const char *path;
 	int sock;
 	FILE *answers;
-	char *line;
-	size_t room;
+	char line[ANSWER_SIZE];
 };
 
 static void close_qmp(struct qmp *qmp)
@@ -31,7 +32,6 @@ static void close_qmp(struct qmp *qmp)
 		fclose(qmp->answers);
 	if (qmp->sock >= 0)
 		close(qmp->sock);
-	free(qmp->line);
 }
 
 static bool begins(const char *line, const char *with)
@@ -42,20 +42,25 @@ static bool begins(const char *line, const char *with)
 /* The next line that is no event. */
 static int next_answer(struct qmp *qmp)
 {
-	do {
-		if (getline(&qmp->line, &qmp->room, qmp->answers) <= 0) {
-			pr_err("%s: QEMU's monitor does not answer (has it another client?)\n",
-			       qmp->path);
-			return -1;
-		}
-	} while (begins(qmp->line, "{\"timestamp\""));
-	return 0;
+	int left;
+
+	for (left = EVENTS_MAX; left; left--) {
+		if (!fgets(qmp->line, sizeof(qmp->line), qmp->answers))
+			break;
+		if (!begins(qmp->line, "{\"timestamp\""))
+			return 0;
+	}
+	pr_err("%s: QEMU's monitor does not answer (has it another client?)\n", qmp->path);
+	return -1;
 }
 
 /* The answer is in @qmp->line. */
 static int ask(struct qmp *qmp, const char *command)
 {
-	if (dprintf(qmp->sock, "{\"execute\":\"%s\"}\n", command) < 0) {
+	char text[64];
+	int len = snprintf(text, sizeof(text), "{\"execute\":\"%s\"}\n", command);
+
+	if (send(qmp->sock, text, len, MSG_NOSIGNAL) != len) {
 		pr_perror("%s: QEMU's monitor can't be asked", qmp->path);
 		return -1;
 	}
@@ -79,8 +84,10 @@ static int open_qmp(struct qmp *qmp, const char *path)
 	}
 	strcpy(addr.sun_path, path);
 	qmp->sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (qmp->sock < 0 || connect(qmp->sock, (struct sockaddr *)&addr, sizeof(addr)) ||
+	if (qmp->sock < 0 ||
 	    setsockopt(qmp->sock, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) ||
+	    setsockopt(qmp->sock, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) ||
+	    connect(qmp->sock, (struct sockaddr *)&addr, sizeof(addr)) ||
 	    !(qmp->answers = fdopen(dup(qmp->sock), "r"))) {
 		pr_perror("%s: QEMU's monitor can't be reached", path);
 		goto err;
