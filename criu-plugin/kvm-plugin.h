@@ -314,8 +314,8 @@ struct watcher {
 
 /*
  * Start a process that calls @act with @arg when the calling one is gone, and then ends. It has a
- * copy of the caller's memory, and @fds of its files. It calls @begin at once, if that is given, and
- * does not wait for anything if that gives another value than 0.
+ * copy of the caller's memory, and @fds of its files. It calls @begin at once, if that is given,
+ * and does not wait for anything if that gives another value than 0.
  */
 int start_watcher(struct watcher *watcher, int (*begin)(void *arg), void (*act)(void *arg),
 		  void *arg, const int *fds, size_t nr_fds);

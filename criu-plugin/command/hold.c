@@ -7,9 +7,9 @@
  * CRIU comes, while no ring has a backend, which is so while the guest is paused. What the VMM has
  * told it by then it tells it again when the guest goes on.
  *
- * A process of its own does that, which no signal to this one's process group or cgroup reaches, and
- * gives everything back when this one is gone. If it is killed itself, the guest stays paused, and
- * QEMU serves the card itself when it goes on.
+ * A process of its own does that, which no signal to this one's process group or cgroup reaches.
+ * It gives everything back when this one is gone. If it is killed itself, the guest stays paused,
+ * and QEMU serves the card itself when it goes on.
  */
 #include <errno.h>
 #include <linux/vhost.h>
