@@ -73,8 +73,13 @@ static int check_ring(const struct guard *guard, uint64_t page, int fd, unsigned
 	}
 	if (result == -EPERM)
 		return 0;
-	if (result != -EINVAL ||
-	    leader_ioctl(guard, fd, VHOST_GET_VRING_BUSYLOOP_TIMEOUT, page, &result) ||
+	if (result != -EINVAL) {
+		errno = -result;
+		pr_perror("Process %d, fd %d: vhost-net does not say whether it is at work", pid,
+			  fd);
+		return -1;
+	}
+	if (leader_ioctl(guard, fd, VHOST_GET_VRING_BUSYLOOP_TIMEOUT, page, &result) ||
 	    copy_memory(pid, false, page, &state, sizeof(state)))
 		return -1;
 	if (result < 0 || !state.num)
