@@ -261,6 +261,8 @@ int restore_tap(uint32_t id);
 
 /* Without looking into it, which only its owner can: does a kernel thread work for it? */
 int check_vhosts(const struct kvm_process *process);
+/* A restore makes each process with KVM the owner of what it has: no two may have the same. */
+int check_vhost_sharers(const struct kvm_process *process, const struct kvm_process *other);
 struct task;
 /* With the process stopped. */
 int save_vhosts(const struct kvm_process *process, struct task *task, KvmCriu__Task *image);

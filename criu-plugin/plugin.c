@@ -241,6 +241,17 @@ out:
 	return ret;
 }
 
+/* What can be restored in one process only. @entry is the last that was found. */
+static int check_sharers(const struct dumped *entry)
+{
+	const struct dumped *other;
+
+	for (other = entry->next; other; other = other->next)
+		if (check_vhost_sharers(&entry->process, &other->process))
+			return -1;
+	return 0;
+}
+
 static int pause_devices(int pid)
 {
 	if (!disabled && !streamed && pid > 0 && has_vm(pid)) {
@@ -302,7 +313,8 @@ static int checkpoint_devices(int pid)
 	}
 	entry->next = dumped;
 	dumped = entry;
-	if (check_vhosts(&entry->process) || hold_taps(&entry->process))
+	if (check_vhosts(&entry->process) || check_sharers(entry) ||
+	    hold_taps(&entry->process))
 		return -1;
 	entry->guard = guard_process(&entry->process);
 	return entry->guard ? save_process(&entry->process, entry->guard) : -1;

@@ -34,6 +34,27 @@ int check_vhosts(const struct kvm_process *process)
 	return ret > 0 ? refuse_vhost(process, process->vhosts[0]) : ret;
 }
 
+int check_vhost_sharers(const struct kvm_process *process, const struct kvm_process *other)
+{
+	size_t i, k;
+	int same;
+
+	for (i = 0; i < process->nr_vhosts; i++) {
+		for (k = 0; k < other->nr_vhosts; k++) {
+			same = is_same_file(process->pid, process->vhosts[i], other->pid,
+					    other->vhosts[k]);
+			if (!same)
+				continue;
+			if (same > 0)
+				pr_err("Process %d, fd %d: vhost-net can't be saved: process %d, "
+				       "which uses KVM, has it open, too, and it has one owner\n",
+				       process->pid, process->vhosts[i], other->pid);
+			return -1;
+		}
+	}
+	return 0;
+}
+
 /*
  * A ring without descriptors is refused in any case (VHOST_SET_VRING_NUM): with EPERM to all but
  * the owner, and before it is looked at.
