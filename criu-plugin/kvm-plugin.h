@@ -111,6 +111,10 @@ int fdinfo_u64(const struct fdinfo *info, const char *name, uint64_t *value);
 int for_each_number(pid_t pid, const char *folder, int (*each)(void *arg, int number), void *arg);
 /* Has it threads that never leave the kernel, as vhost's? 1, 0 or -1. */
 int has_user_workers(pid_t pid);
+/* Is it in a cgroup (of version 2) that is frozen? What is stopped there can't be made to run. */
+bool is_frozen(pid_t pid);
+/* Refuse one that is. */
+int check_frozen(pid_t pid);
 /* The process's ID in its own namespace, or 0. */
 unsigned int read_vpid(pid_t pid);
 

@@ -313,7 +313,7 @@ static int checkpoint_devices(int pid)
 	}
 	entry->next = dumped;
 	dumped = entry;
-	if (check_vhosts(&entry->process) || check_sharers(entry) ||
+	if (check_frozen(pid) || check_vhosts(&entry->process) || check_sharers(entry) ||
 	    hold_taps(&entry->process))
 		return -1;
 	entry->guard = guard_process(&entry->process);

@@ -181,3 +181,52 @@ unsigned int read_vpid(pid_t pid)
 		pr_err("Can't tell the process ID of %d in its own namespace\n", pid);
 	return vpid;
 }
+
+/* In the mount that systemd gives it beside version 1, or in its own. */
+static int read_cgroup_file(struct fdinfo *info, const char *group, const char *file)
+{
+	static const char *const roots[] = { "/sys/fs/cgroup/unified", "/sys/fs/cgroup" };
+	int ret = -1;
+	char *path;
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(roots) && ret; i++) {
+		if (asprintf(&path, "%s%.*s/%s", roots[i], (int)strcspn(group, "\n"), group, file) <
+		    0)
+			return -1;
+		if (!access(path, R_OK))
+			ret = read_text(path, info);
+		free(path);
+	}
+	return ret;
+}
+
+bool is_frozen(pid_t pid)
+{
+	struct fdinfo groups, events;
+	char path[PATH_LEN];
+	const char *group;
+	bool frozen = false;
+
+	snprintf(path, sizeof(path), "/proc/%d/cgroup", pid);
+	if (access(path, R_OK) || read_text(path, &groups))
+		return false;
+	/* version 2: it has no number and no name */
+	group = next_fdinfo(&groups, "0:", NULL);
+	if (group && !read_cgroup_file(&events, group, "cgroup.events")) {
+		frozen = strstr(events.text, "frozen 1");
+		free_fdinfo(&events);
+	}
+	free_fdinfo(&groups);
+	return frozen;
+}
+
+int check_frozen(pid_t pid)
+{
+	if (!is_frozen(pid))
+		return 0;
+	pr_err("Process %d can't be saved in a frozen cgroup: thaw it, or give CRIU "
+	       "--freeze-cgroup\n",
+	       pid);
+	return -1;
+}

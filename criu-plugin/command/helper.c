@@ -4,6 +4,7 @@
  *
  *	kvm-criu-helper process PID	all for which it would refuse to dump this process
  *	kvm-criu-helper images FOLDER	all for which it would refuse to restore from this folder
+ *	kvm-criu-helper frozen PID...	all that it would refuse since their cgroup is frozen
  *
  * Exits with 0 if there is nothing, 1 after lines that say what, 2 when misused, and 3 if the
  * process has nothing of KVM. And what the plugin does not do:
@@ -65,6 +66,16 @@ static int look_at_process(const char *text)
 	return found;
 }
 
+static int look_at_cgroups(char **texts)
+{
+	int ret = EXIT_SUCCESS;
+
+	for (; *texts; texts++)
+		if (check_frozen(strtol(*texts, NULL, 10)))
+			ret = EXIT_FAILURE;
+	return ret;
+}
+
 static int look_at_images(const char *path)
 {
 	if (open_image_dir(path)) {
@@ -80,11 +91,15 @@ int main(int argc, char **argv)
 		return look_at_process(argv[2]);
 	if (argc == 3 && !strcmp(argv[1], "images"))
 		return look_at_images(argv[2]);
+	if (argc >= 3 && !strcmp(argv[1], "frozen"))
+		return look_at_cgroups(argv + 2);
 	if ((argc == 3 || argc == 4) && !strcmp(argv[1], "hold"))
 		return hold(argv[2], argv[3]);
 	if (argc == 3 && !strcmp(argv[1], "cont"))
 		return qmp_do(argv[2], "cont") ? EXIT_FAILURE : EXIT_SUCCESS;
-	fprintf(stderr, "usage: %s process PID | images FOLDER | hold PID [SOCKET] | cont SOCKET\n",
+	fprintf(stderr,
+		"usage: %s process PID | images FOLDER | frozen PID... | hold PID [SOCKET] | "
+		"cont SOCKET\n",
 		argv[0]);
 	return EXIT_MISUSE;
 }
