@@ -274,6 +274,7 @@ static void tell_criu_bug(void)
 
 static int checkpoint_devices(int pid)
 {
+	uint64_t began = now_us(), scanned;
 	struct dumped *entry;
 	int found;
 
@@ -289,6 +290,7 @@ static int checkpoint_devices(int pid)
 		return -1;
 	}
 	found = scan_process(&entry->process, pid);
+	scanned = now_us();
 	if (found <= 0) {
 		free(entry);
 		return found ? -1 : -ENOTSUP;
@@ -317,7 +319,11 @@ static int checkpoint_devices(int pid)
 	    hold_taps(&entry->process))
 		return -1;
 	entry->guard = guard_process(&entry->process);
-	return entry->guard ? save_process(&entry->process, entry->guard) : -1;
+	if (!entry->guard)
+		return -1;
+	pr_info("Process %d was looked at in %" PRIu64 " us, and is safe after %" PRIu64 " us\n",
+		pid, scanned - began, now_us() - began);
+	return save_process(&entry->process, entry->guard);
 }
 CR_PLUGIN_REGISTER_HOOK(CR_PLUGIN_HOOK__CHECKPOINT_DEVICES, checkpoint_devices)
 
