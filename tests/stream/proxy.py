@@ -76,6 +76,7 @@ def move(machines, source, name, args, *capabilities):
         print("# " + line)
     if codes != [0, 0]:
         return proxies.target, "the proxies exit with %s\n%s" % (codes, said)
+    proxies.target.bring_lost_interrupts("narrow")
     proxies.target.wait_for_rounds(3, DISKS, 180)
     if proxies.target.guest_errors():
         return proxies.target, "\n".join(proxies.target.guest_errors()[:5])
@@ -83,8 +84,8 @@ def move(machines, source, name, args, *capabilities):
 
 
 def try_move(machines, args, source, *capabilities):
-    """The same, from a new guest if there is none. A guest that QEMU 10.0 has migrated hangs now
-    and then under TCG, without proxies, too: then a new one makes the same way."""
+    """The same, from a new guest if there is none. Under TCG a guest that was migrated may hang,
+    without proxies, too: then a new one makes the same way."""
     for number in range(MOVES_MAX):
         name = "%s%d" % ("-".join(capabilities), number)
         if not source:
@@ -94,6 +95,7 @@ def try_move(machines, args, source, *capabilities):
             return move(machines, source, name, args, *capabilities)
         except RuntimeError as e:
             print("# " + " ".join(str(e).split()), flush=True)
+            machines.end_all()
             source = None
     return None, "none of %d guests comes through" % MOVES_MAX
 

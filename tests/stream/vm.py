@@ -19,6 +19,7 @@ MACHINE = "pseries-7.2,cap-cfpc=broken,cap-sbbc=broken,cap-ibs=broken,cap-ccf-as
 # that uses them gets no interrupt after any migration. XIVE's is there.
 LIVE_MACHINE = MACHINE + ",ic-mode=xive"
 GUEST_MEGABYTES = 512
+DISK_BYTES = 16 << 20
 # No QEMU of these tests lives longer, whatever happens to the test.
 QEMU_SECONDS = 900
 
@@ -69,7 +70,7 @@ def guest(folder):
 def disk(folder, name):
     path = os.path.join(folder, name + ".img")
     with open(path, "wb") as f:
-        f.truncate(16 << 20)
+        f.truncate(DISK_BYTES)
     return ["-drive", "if=none,id=%s,format=raw,file=%s" % (name, path)]
 
 
@@ -197,6 +198,12 @@ class Vm(Guest):
     def status(self):
         return self.ask("query-status")["status"]
 
+    def bring_lost_interrupts(self, disk):
+        """Under TCG an interrupt that is pending while a guest moves is lost, and with it all later
+        ones of its disk. A disk that says that its size has changed makes one more, and that one
+        brings the others."""
+        self.ask("block_resize", device=disk, size=DISK_BYTES)
+
     def end(self):
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGKILL)
@@ -217,9 +224,14 @@ class Machines:
         return self
 
     def __exit__(self, *why):
+        self.end_all()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def end_all(self):
+        """Also before another guest gets their disks: a QEMU holds locks on its."""
         for vm in self.vms:
             vm.end()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self.vms.clear()
 
     def start(self, version, name, args, incoming=None):
         if incoming:
