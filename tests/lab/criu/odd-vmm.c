@@ -805,12 +805,15 @@ int main(int argc, char **argv)
 		check(setrlimit(RLIMIT_AS, &none), "RLIMIT_AS");
 	}
 	for (;;) {
-		if (ioctl(vm.vcpu, KVM_RUN, 0) && errno != EINTR && errno != EAGAIN)
-			fail("KVM_RUN: %s\n", strerror(errno));
+		if (ioctl(vm.vcpu, KVM_RUN, 0)) {
+			/* KVM-HV does not always give KVM_EXIT_INTR together with EINTR. */
+			if (errno != EINTR && errno != EAGAIN)
+				fail("KVM_RUN: %s\n", strerror(errno));
+			continue;
+		}
 		if (vm.vectors && !count && vm.run->exit_reason == KVM_EXIT_PAPR_HCALL)
 			start_vectors(&vm);
-		if (vm.run->exit_reason != KVM_EXIT_INTR)
-			handle_exit(&vm);
+		handle_exit(&vm);
 		if (vm.log && vm.run->exit_reason == KVM_EXIT_PAPR_HCALL && count && !(count & 15))
 			check_log(&vm);
 		if (vm.xics && (!(count & 63) || count < 64))
