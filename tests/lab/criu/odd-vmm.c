@@ -22,11 +22,11 @@
  * them, DIR/signal has the VMM signal the second irqfd), log (the memory slot's dirty log is on:
  * every page that the guest has written to must be in it), orphans (irqfds whose controller is
  * closed), vfio (a VFIO device in KVM), container (a VFIO container), vhost (a vhost-net that has
- * no owner), userfault (a userfaultfd), aio (an AIO context; if there is /dev/vdb, with reads of it
- * in flight; DIR/reads is how many have ended), nested (the guest may have guests), vector (between
- * two hcalls the guest also stores vectors to MMIO and loads them, which KVM does in parts), tm
- * (the vCPU is in a suspended transaction; it does not run, for the emulator ends every transaction
- * at its begin).
+ * no owner), owned (one that it owns), userfault (a userfaultfd), aio (an AIO context; if there is
+ * /dev/vdb, with reads of it in flight; DIR/reads is how many have ended), nested (the guest may
+ * have guests), vector (between two hcalls the guest also stores vectors to MMIO and loads them,
+ * which KVM does in parts), tm (the vCPU is in a suspended transaction; it does not run, for the
+ * emulator ends every transaction at its begin).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -47,6 +47,7 @@
 #include <unistd.h>
 
 #include <linux/kvm.h>
+#include <linux/vhost.h>
 
 #include "odd-aio.h"
 #include "tce-kvm.h"
@@ -776,6 +777,10 @@ int main(int argc, char **argv)
 			check(open("/dev/vfio/vfio", O_RDWR), "/dev/vfio/vfio");
 		} else if (!strcmp(argv[i], "vhost")) {
 			check(open("/dev/vhost-net", O_RDWR), "/dev/vhost-net");
+		} else if (!strcmp(argv[i], "owned")) {
+			check(ioctl(check(open("/dev/vhost-net", O_RDWR), "/dev/vhost-net"),
+				    VHOST_SET_OWNER),
+			      "VHOST_SET_OWNER");
 		} else if (!strcmp(argv[i], "userfault")) {
 			check((int)syscall(SYS_userfaultfd, 0), "userfaultfd");
 		} else if (!strcmp(argv[i], "aio")) {
