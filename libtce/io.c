@@ -331,12 +331,17 @@ int tce_commit_file(struct tce_file *file, struct tce_error *err)
 	return TCE_OK;
 }
 
+void tce_discard_file(const struct tce_file *file)
+{
+	if (file->temp[0])
+		unlinkat(file->dir, file->temp, 0);
+}
+
 void tce_close_file(struct tce_file *file)
 {
 	if (!file)
 		return;
-	if (file->temp[0])
-		unlinkat(file->dir, file->temp, 0);
+	tce_discard_file(file);
 	if (file->fd >= 0)
 		close(file->fd);
 	if (file->dir >= 0)

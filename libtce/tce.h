@@ -618,6 +618,16 @@ struct tce_sink tce_file_sink(struct tce_file *file);
 int tce_commit_file(struct tce_file *file, struct tce_error *err);
 
 /**
+ * tce_discard_file() - remove what was written of a file
+ * @file: the file.
+ *
+ * For the handler of a signal that ends the process, since it is async-signal-safe and frees
+ * nothing. Most file systems can have a file without a name; where one can't, something would stay
+ * in the folder.
+ */
+void tce_discard_file(const struct tce_file *file);
+
+/**
  * tce_close_file() - free a file
  * @file: from tce_create_file(), or NULL. What was not committed is thrown away.
  */

@@ -3,11 +3,79 @@
  * Where an image is written.
  */
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "output.h"
+
+/* What ends a process that has not said what to do then */
+static const int ending[] = { SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGTERM, SIGXCPU, SIGXFSZ };
+
+/* For the handler: the file that is being written. A tool writes one at a time. */
+static struct tce_file *volatile unfinished;
+
+/* The signal comes again when this has returned, and then ends the process. */
+static void discard_unfinished(int number)
+{
+	if (unfinished)
+		tce_discard_file(unfinished);
+	raise(number);
+}
+
+static void block_ending(sigset_t *old)
+{
+	sigset_t set;
+	size_t i;
+
+	sigemptyset(&set);
+	for (i = 0; i < ARRAY_SIZE(ending); i++)
+		sigaddset(&set, ending[i]);
+	sigprocmask(SIG_BLOCK, &set, old);
+}
+
+/* Signals that are ignored, as nohup(1) has it, or that have a handler already stay so. */
+static void handle_ending(void)
+{
+	const struct sigaction action = { .sa_handler = discard_unfinished,
+					  .sa_flags = SA_RESETHAND };
+	struct sigaction old;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(ending); i++) {
+		if (!sigaction(ending[i], NULL, &old) && old.sa_handler == SIG_DFL)
+			sigaction(ending[i], &action, NULL);
+	}
+}
+
+int create_output_file(struct tce_file **file, const char *path, struct tce_error *err)
+{
+	struct stat st;
+	sigset_t old;
+	int ret;
+
+	/* A pipe may wait for its reader for ever. It has nothing that could be removed. */
+	if (!stat(path, &st) && !S_ISREG(st.st_mode))
+		return tce_create_file(file, path, err);
+	handle_ending();
+	block_ending(&old);
+	ret = tce_create_file(file, path, err);
+	if (!ret)
+		unfinished = *file;
+	sigprocmask(SIG_SETMASK, &old, NULL);
+	return ret;
+}
+
+void close_output_file(struct tce_file *file)
+{
+	sigset_t old;
+
+	block_ending(&old);
+	tce_close_file(file);
+	unfinished = NULL;
+	sigprocmask(SIG_SETMASK, &old, NULL);
+}
 
 /* Is this path another name of standard output, as /dev/stdout is? */
 static bool is_stdout(const char *path)
@@ -52,7 +120,7 @@ int open_output(struct output *output, const char *path, struct tce_error *err)
 		output->sink = tce_fd_sink(STDOUT_FILENO);
 		return TCE_OK;
 	} else {
-		ret = tce_create_file(&output->file, path, err);
+		ret = create_output_file(&output->file, path, err);
 	}
 	if (ret < 0) {
 		name_error(err, path);
@@ -73,6 +141,6 @@ int commit_output(struct output *output, struct tce_error *err)
 
 void close_output(struct output *output)
 {
-	tce_close_file(output->file);
+	close_output_file(output->file);
 	output->file = NULL;
 }

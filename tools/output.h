@@ -8,6 +8,25 @@
 #include "message.h"
 
 /**
+ * create_output_file() - begin to replace a file, of which a signal leaves nothing
+ * @file: receives the file; free it with close_output_file().
+ * @path: its name.
+ * @err: what failed.
+ *
+ * As tce_create_file(), but a signal that ends the process first removes what is in the folder
+ * where the file system has no files without a name. One file at a time.
+ *
+ * Return: 0, %TCE_ERR_IO, or %TCE_ERR_NOMEM.
+ */
+int create_output_file(struct tce_file **file, const char *path, struct tce_error *err);
+
+/**
+ * close_output_file() - free a file
+ * @file: from create_output_file(), or NULL. What was not committed is thrown away.
+ */
+void close_output_file(struct tce_file *file);
+
+/**
  * struct output - where an image goes
  * @sink: takes the image.
  * @path: its name, for messages.

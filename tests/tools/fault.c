@@ -3,7 +3,8 @@
  * Preloaded into a tool, lets one of its system calls, or one allocation, fail: the one that
  * FAULT_AT counts, from 1 on. FAULT_MARK names a file that is made when it has come to that. With
  * FAULT_SHORT nothing fails: calls that may do less than they were asked to, or be interrupted, do
- * and are. With FAULT_NO_PROC no link to what is below /proc can be made.
+ * and are. With FAULT_NO_PROC no link to what is below /proc can be made; with FAULT_NO_TMPFILE
+ * the file system has no files without a name.
  */
 #include <dirent.h>
 #include <dlfcn.h>
@@ -168,6 +169,15 @@ ssize_t pwrite64(int fd, const void *buf, size_t len, off64_t offset)
 	return syscall(SYS_pwrite64, fd, buf, shorten(len), offset);
 }
 
+/* Asked for what the file system does not have? */
+static int refused(int flags)
+{
+	if ((flags & O_TMPFILE) != O_TMPFILE || !getenv("FAULT_NO_TMPFILE"))
+		return 0;
+	errno = EOPNOTSUPP;
+	return 1;
+}
+
 int open64(const char *path, int flags, ...)
 {
 	va_list args;
@@ -176,7 +186,9 @@ int open64(const char *path, int flags, ...)
 	va_start(args, flags);
 	mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(args, int) : 0;
 	va_end(args);
-	return fails(EMFILE, "open") ? -1 : (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+	if (fails(EMFILE, "open") || refused(flags))
+		return -1;
+	return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
 }
 
 int openat64(int dir, const char *path, int flags, ...)
@@ -187,7 +199,9 @@ int openat64(int dir, const char *path, int flags, ...)
 	va_start(args, flags);
 	mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(args, int) : 0;
 	va_end(args);
-	return fails(EMFILE, "openat") ? -1 : (int)syscall(SYS_openat, dir, path, flags, mode);
+	if (fails(EMFILE, "openat") || refused(flags))
+		return -1;
+	return (int)syscall(SYS_openat, dir, path, flags, mode);
 }
 
 int fcntl64(int fd, int command, ...)

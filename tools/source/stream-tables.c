@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "output.h"
 #include "source/stream-tables.h"
 
 /* Far beyond any machine; a stream is not trusted to have fewer. */
@@ -181,7 +182,7 @@ static int export_table(const struct tce_geometry *geometry, struct tce_reader *
 	struct tce_sink sink;
 	int ret;
 
-	ret = tce_create_file(&file, path, err);
+	ret = create_output_file(&file, path, err);
 	if (ret)
 		goto out;
 	sink = tce_file_sink(file);
@@ -194,7 +195,7 @@ static int export_table(const struct tce_geometry *geometry, struct tce_reader *
 		ret = tce_commit_file(file, err);
 out:
 	tce_destroy_writer(writer);
-	tce_close_file(file);
+	close_output_file(file);
 	if (ret)
 		name_error(err, path);
 	return ret;
