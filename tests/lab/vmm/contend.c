@@ -4,6 +4,8 @@
  * table of its own; in software, or with the hardware table of a device behind it. Prints for each
  * case the nanoseconds for an hcall of all vCPUs together: with -icount, where the host's CPUs take
  * turns, these are the instructions of all of them, waiting for each other included.
+ *
+ * tce-contend software|hardware hpt|radix [MOST-VCPUS]
  */
 #include <endian.h>
 #include <stdlib.h>
@@ -104,10 +106,12 @@ static void check_entries(const struct load *load, u64 liobn, int cpu)
 		die("%s by vCPU %d: its first entry is %#lx", load->name, cpu, tce);
 }
 
+static int most_cpus = GUEST_MAX_CPUS;
+
 static void measure_all(const char *kind, const char *tables, bool each)
 {
 	for (size_t i = 0; i < sizeof(loads) / sizeof(loads[0]); i++) {
-		for (int ncpus = 1; ncpus <= GUEST_MAX_CPUS; ncpus *= 2) {
+		for (int ncpus = 1; ncpus <= most_cpus; ncpus *= 2) {
 			for (int cpu = 0; cpu < ncpus; cpu++)
 				set_up(cpu, &loads[i], LIOBN + (each ? (u64)cpu : 0));
 			printf("contend %s/%s/%s/%d %.0f\n", kind, loads[i].name, tables, ncpus,
@@ -126,6 +130,8 @@ int main(int argc, char **argv)
 
 	if (argc > 2)
 		opt.mmu = strcmp(argv[2], "hpt") ? MMU_RADIX : MMU_HPT;
+	if (argc > 3)
+		most_cpus = atoi(argv[3]);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	vm = vm_create(&opt);
 	for (u64 i = 0; i < GUEST_MAX_CPUS; i++)

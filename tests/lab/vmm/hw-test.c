@@ -122,6 +122,9 @@ bool writes_through(u64 ioba, u64 gpa, u64 out, u64 out_gpa)
 	return holds(gpa, new);
 }
 
+static int device;
+static u64 bar_size;
+
 /* Registers of the device's BAR 0, and its permission to do DMA */
 static void open_device(void)
 {
@@ -130,9 +133,9 @@ static void open_device(void)
 	struct vfio_region_info config = { .argsz = sizeof(config),
 					   .index = VFIO_PCI_CONFIG_REGION_INDEX };
 	uint16_t command = 6; /* memory space, bus master */
-	int device = open_group();
 	uint32_t id;
 
+	device = open_group();
 	need(!ioctl(device, VFIO_DEVICE_GET_REGION_INFO, &region),
 	     "VFIO_DEVICE_GET_REGION_INFO(BAR 0)");
 	need(!ioctl(device, VFIO_DEVICE_GET_REGION_INFO, &config),
@@ -142,8 +145,15 @@ static void open_device(void)
 	bar = mmap(NULL, region.size, PROT_READ | PROT_WRITE, MAP_SHARED, device,
 		   (off_t)region.offset);
 	need(bar != MAP_FAILED, "mmap of BAR 0");
+	bar_size = region.size;
 	id = be32toh(*(volatile uint32_t *)((u64)bar + EDU_ID));
 	check((id & 0xff) == 0xed, "the device answers", "%#x", id);
+}
+
+static void close_device(void)
+{
+	munmap((void *)(u64)bar, bar_size);
+	close(device);
 }
 
 long hcall(u64 nr, const struct table *t, u64 index, u64 tce, u64 count)
@@ -464,6 +474,7 @@ int main(int argc, char **argv)
 	vm = vm_create(&opt);
 	if (vm_set_slot(vm, 1, PART_GPA, PART_SIZE))
 		die("memory slot 1: %s", strerror(errno));
+	test_no_container();
 	open_device();
 	register_memory(vm->slot[0].mem, vm->mem_size);
 	register_memory(vm->slot[1].mem, PART_SIZE / 2);
@@ -477,6 +488,11 @@ int main(int argc, char **argv)
 	test_random(seed);
 	create_window(12);
 	test_race();
+	test_shared_entries();
+	test_removed_window();
+	test_windows_under_load();
+	close_device();
+	test_closed_container();
 	vm_destroy(vm);
 	return check_failures ? 1 : 0;
 }

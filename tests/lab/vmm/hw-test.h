@@ -17,15 +17,27 @@
 extern struct vm *vm;
 
 void need(bool good, const char *what);
-/* The device that is bound to vfio-pci, in a container of its own: its fd */
+/* The group of the device that is bound to vfio-pci, which need not be in a container */
+void open_group_file(void);
+/* That device, in a container of its own: its fd */
 int open_group(void);
+/* A container with the group in it */
+void open_container(void);
+/* The device has to be closed. */
+void close_container(void);
 /* What is at `gpa` gets into the device through bus address `ioba`; see hw-test.c. */
 bool reads_through(u64 ioba, u64 gpa, u64 out, u64 out_gpa);
 bool writes_through(u64 ioba, u64 gpa, u64 out, u64 out_gpa);
 void register_memory(void *mem, u64 size);
+bool try_register(void *mem, u64 size);
 /* False while something of it is mapped for the device */
 bool unregister_memory(void *mem, u64 size);
-/* Replace the window by one of this page size at bus address 0. */
+void vfio_map(u64 ioba, void *mem, u64 size);
+void vfio_unmap(u64 ioba, u64 size);
+/* Makes a window of this page size at bus address 0, where none is. */
+void create_first_window(__u32 page_shift);
+void remove_window(void);
+/* Replaces one by another. */
 void create_window(__u32 page_shift);
 struct table *create_table(u64 page_shift);
 /* KVM's VFIO device, with the group attached to the table; -1, errno set, if that fails */
@@ -42,6 +54,13 @@ long table_info(const struct table *t, const char *name);
 
 /* hw-random.c: every writer, any word, I/O pages of any size against the hardware's */
 void test_random(u64 seed);
+
+/* hw-window.c: what is given up while the guest goes on, and what is changed at once */
+void test_no_container(void);
+void test_removed_window(void);
+void test_windows_under_load(void);
+void test_shared_entries(void);
+void test_closed_container(void);
 
 /* hw-race.c: vCPUs, the host and the group's coming and going, all at once */
 void test_race(void);

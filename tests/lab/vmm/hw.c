@@ -16,7 +16,7 @@
 #include "hw-test.h"
 
 struct vm *vm;
-static int container, group;
+static int container, group = -1;
 
 void need(bool good, const char *what)
 {
@@ -24,12 +24,11 @@ void need(bool good, const char *what)
 		die("%s: %s", what, strerror(errno));
 }
 
-int open_group(void)
+/* The name of the device that is bound to vfio-pci */
+static const char *device_name(void)
 {
-	char path[512], link[512], name[256] = "";
+	static char name[256];
 	struct dirent *entry;
-	int device;
-	ssize_t n;
 	DIR *dir = opendir("/sys/bus/pci/drivers/vfio-pci");
 
 	while (dir && (entry = readdir(dir)))
@@ -38,24 +37,51 @@ int open_group(void)
 	if (!name[0])
 		die("no device is bound to vfio-pci");
 	closedir(dir);
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/iommu_group", name);
+	return name;
+}
+
+void open_group_file(void)
+{
+	char path[512], link[512];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/iommu_group", device_name());
 	n = readlink(path, link, sizeof(link) - 1);
 	need(n > 0, path);
 	link[n] = '\0';
 	snprintf(path, sizeof(path), "/dev/vfio/%s", strrchr(link, '/') + 1);
-	container = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
-	need(container >= 0, "/dev/vfio/vfio");
 	group = open(path, O_RDWR | O_CLOEXEC);
 	need(group >= 0, path);
+}
+
+void open_container(void)
+{
+	container = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
+	need(container >= 0, "/dev/vfio/vfio");
 	need(!ioctl(group, VFIO_GROUP_SET_CONTAINER, &container), "VFIO_GROUP_SET_CONTAINER");
 	need(!ioctl(container, VFIO_SET_IOMMU, VFIO_SPAPR_TCE_v2_IOMMU),
 	     "VFIO_SET_IOMMU(SPAPR_TCE_v2)");
-	device = ioctl(group, VFIO_GROUP_GET_DEVICE_FD, name);
+}
+
+void close_container(void)
+{
+	need(!ioctl(group, VFIO_GROUP_UNSET_CONTAINER), "VFIO_GROUP_UNSET_CONTAINER");
+	close(container);
+}
+
+int open_group(void)
+{
+	int device;
+
+	if (group < 0)
+		open_group_file();
+	open_container();
+	device = ioctl(group, VFIO_GROUP_GET_DEVICE_FD, device_name());
 	need(device >= 0, "VFIO_GROUP_GET_DEVICE_FD");
 	return device;
 }
 
-void register_memory(void *mem, u64 size)
+bool try_register(void *mem, u64 size)
 {
 	struct vfio_iommu_spapr_register_memory reg = {
 		.argsz = sizeof(reg),
@@ -63,8 +89,12 @@ void register_memory(void *mem, u64 size)
 		.size = size,
 	};
 
-	need(!ioctl(container, VFIO_IOMMU_SPAPR_REGISTER_MEMORY, &reg),
-	     "VFIO_IOMMU_SPAPR_REGISTER_MEMORY");
+	return !ioctl(container, VFIO_IOMMU_SPAPR_REGISTER_MEMORY, &reg);
+}
+
+void register_memory(void *mem, u64 size)
+{
+	need(try_register(mem, size), "VFIO_IOMMU_SPAPR_REGISTER_MEMORY");
 }
 
 bool unregister_memory(void *mem, u64 size)
@@ -78,9 +108,32 @@ bool unregister_memory(void *mem, u64 size)
 	return !ioctl(container, VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY, &reg);
 }
 
-void create_window(__u32 page_shift)
+void vfio_map(u64 ioba, void *mem, u64 size)
 {
-	struct vfio_iommu_spapr_tce_remove old = { .argsz = sizeof(old) };
+	struct vfio_iommu_type1_dma_map map = {
+		.argsz = sizeof(map),
+		.flags = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE,
+		.vaddr = (u64)mem,
+		.iova = ioba,
+		.size = size,
+	};
+
+	need(!ioctl(container, VFIO_IOMMU_MAP_DMA, &map), "VFIO_IOMMU_MAP_DMA");
+}
+
+void vfio_unmap(u64 ioba, u64 size)
+{
+	struct vfio_iommu_type1_dma_unmap unmap = {
+		.argsz = sizeof(unmap),
+		.iova = ioba,
+		.size = size,
+	};
+
+	need(!ioctl(container, VFIO_IOMMU_UNMAP_DMA, &unmap), "VFIO_IOMMU_UNMAP_DMA");
+}
+
+void create_first_window(__u32 page_shift)
+{
 	struct vfio_iommu_spapr_tce_create window = {
 		.argsz = sizeof(window),
 		.page_shift = page_shift,
@@ -88,11 +141,23 @@ void create_window(__u32 page_shift)
 		.levels = 1,
 	};
 
-	need(!ioctl(container, VFIO_IOMMU_SPAPR_TCE_REMOVE, &old), "VFIO_IOMMU_SPAPR_TCE_REMOVE");
 	need(!ioctl(container, VFIO_IOMMU_SPAPR_TCE_CREATE, &window),
 	     "VFIO_IOMMU_SPAPR_TCE_CREATE");
 	if (window.start_addr)
 		die("the window is at %#" PRIx64, (uint64_t)window.start_addr);
+}
+
+void remove_window(void)
+{
+	struct vfio_iommu_spapr_tce_remove old = { .argsz = sizeof(old) };
+
+	need(!ioctl(container, VFIO_IOMMU_SPAPR_TCE_REMOVE, &old), "VFIO_IOMMU_SPAPR_TCE_REMOVE");
+}
+
+void create_window(__u32 page_shift)
+{
+	remove_window();
+	create_first_window(page_shift);
 }
 
 struct table *create_table(u64 page_shift)

@@ -9,6 +9,9 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/falloc.h>
+#include <linux/userfaultfd.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -29,6 +32,8 @@
 #define ENTRIES	    20000UL /* neither whole pages nor whole words of a log */
 #define LOG_WORDS   8	    /* more than the table's 40 groups need */
 #define ALL_FLAGS   32
+#define PATIENCE    120 /* seconds, for what takes none */
+#define OTHER_GPA   (1UL << 40)
 
 static struct vm *vm;
 
@@ -238,6 +243,80 @@ static int dirty(int fd)
 	return groups;
 }
 
+/* A page of memory that does not come before someone sees to it */
+static u64 *late_page(int *uffd)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register reg = { .range = { .len = (u64)sysconf(_SC_PAGESIZE) },
+				       .mode = UFFDIO_REGISTER_MODE_MISSING };
+	void *page = mmap(NULL, reg.range.len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			  -1, 0);
+
+	*uffd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+	reg.range.start = (u64)page;
+	if (*uffd < 0 || ioctl(*uffd, UFFDIO_API, &api) || page == MAP_FAILED ||
+	    ioctl(*uffd, UFFDIO_REGISTER, &reg))
+		die("userfaultfd: %s", strerror(errno));
+	return page;
+}
+
+struct late_reader {
+	int view;
+	u64 *bitmap;
+};
+
+static void *read_late(void *arg)
+{
+	const struct late_reader *reader = arg;
+	struct kvm_spapr_tce_dirty_log log = { .count = ENTRIES, .bitmap = (u64)reader->bitmap };
+
+	return (void *)(long)ioctl(reader->view, KVM_SPAPR_TCE_GET_DIRTY_LOG, &log);
+}
+
+static void *change_slots(void *arg)
+{
+	(void)arg;
+	return (void *)(long)(vm_set_slot(vm, 1, OTHER_GPA, 1 << 20) ?: vm_set_slot(vm, 1, 0, 0));
+}
+
+/* Who reads a log, and whose page for it does not come, keeps no VMM from its work. */
+static void test_late_reader(void)
+{
+	struct table *t = make(LIOBN);
+	struct late_reader reader = { .view = view_of(LIOBN) };
+	struct timespec deadline;
+	struct pollfd event = { .events = POLLIN };
+	struct uffdio_zeropage zero;
+	pthread_t reading, changing;
+	void *ret = (void *)-1L;
+	int late;
+
+	reader.bitmap = late_page(&event.fd);
+	gives(ioctl(reader.view, KVM_SPAPR_TCE_START_DIRTY_LOG), 0, "late reader: has a log");
+	put(t, 1, POISON);
+	if (pthread_create(&reading, NULL, read_late, &reader) ||
+	    poll(&event, 1, PATIENCE * 1000) != 1 ||
+	    pthread_create(&changing, NULL, change_slots, NULL))
+		die("late reader: it does not wait for its page");
+	clock_gettime(CLOCK_REALTIME, &deadline);
+	deadline.tv_sec += PATIENCE;
+	late = pthread_timedjoin_np(changing, &ret, &deadline);
+	check(!late && !ret, "late reader: memory slots can be changed meanwhile", "%s, %ld",
+	      strerror(late), (long)ret);
+	zero = (struct uffdio_zeropage){ .range = { (u64)reader.bitmap,
+						    (u64)sysconf(_SC_PAGESIZE) } };
+	if (ioctl(event.fd, UFFDIO_ZEROPAGE, &zero) || pthread_join(reading, &ret))
+		die("late reader: its page can't be made: %s", strerror(errno));
+	check(!ret && reader.bitmap[0], "late reader: gets the log in the end", "%ld, %#lx",
+	      (long)ret, reader.bitmap[0]);
+	if (late)
+		pthread_join(changing, NULL);
+	munmap(reader.bitmap, (size_t)sysconf(_SC_PAGESIZE));
+	close(event.fd);
+	close(reader.view);
+	table_close(t);
+}
+
 static void test_log(void)
 {
 	struct table *t = make(LIOBN);
@@ -297,6 +376,7 @@ int main(void)
 	test_read_only();
 	test_lifetime();
 	test_log();
+	test_late_reader();
 	test_orphan();
 	return check_failures ? 1 : 0;
 }
