@@ -69,12 +69,11 @@ int create_output_file(struct tce_file **file, const char *path, struct tce_erro
 
 void close_output_file(struct tce_file *file)
 {
-	sigset_t old;
-
-	block_ending(&old);
-	tce_close_file(file);
+	/* A signal between these finds the file removed already, or no file. */
+	if (file)
+		tce_discard_file(file);
 	unfinished = NULL;
-	sigprocmask(SIG_SETMASK, &old, NULL);
+	tce_close_file(file);
 }
 
 /* Is this path another name of standard output, as /dev/stdout is? */
