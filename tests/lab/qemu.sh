@@ -53,6 +53,17 @@ start_guest() {
 	VMM=$!
 }
 
+# short_stops: before the guest starts, what makes the time short for which a dump stops it. The
+# guest's memory is in small pages: CRIU takes a huge page (16 MiB with an HPT, 2 MiB with radix) as
+# changed when any byte of it is. CRIU asks for sockets of a kind that these kernels do not have:
+# nobody is to look for a module then.
+short_stops() {
+	echo never > /sys/kernel/mm/transparent_hugepage/enabled
+	case $LAB_KERNEL in debian*) ;; *) echo > /proc/sys/kernel/modprobe ;; esac
+}
+# of dump and pre-dump, for the same: without a line for each piece of memory in the log
+SHORT_LOG=-v3
+
 # guest_up: what every scenario begins with
 guest_up() {
 	wait_for 400 goes_on_all 2 && return
