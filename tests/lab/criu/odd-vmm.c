@@ -22,7 +22,8 @@
  * them, DIR/signal has the VMM signal the second irqfd), log (the memory slot's dirty log is on:
  * every page that the guest has written to must be in it), orphans (irqfds whose controller is
  * closed), vfio (a VFIO device in KVM), container (a VFIO container), vhost (a vhost-net that has
- * no owner), owned (one that it owns), userfault (a userfaultfd), aio (an AIO context; if there is
+ * no owner), owned (one that it owns), polling (one whose ring it polls), the name of a file in
+ * /dev that it is to have open, userfault (a userfaultfd), aio (an AIO context; if there is
  * /dev/vdb, with reads of it in flight; DIR/reads is how many have ended), nested (the guest may
  * have guests), vector (between two hcalls the guest also stores vectors to MMIO and loads them,
  * which KVM does in parts), tm (the vCPU is in a suspended transaction; it does not run, for the
@@ -705,6 +706,8 @@ int main(int argc, char **argv)
 	struct vm vm = {}, other = {};
 	struct kvm_create_device vfio = { .type = KVM_DEV_TYPE_VFIO };
 	struct kvm_enable_cap nested = { .cap = KVM_CAP_PPC_NESTED_HV, .args[0] = 1 };
+	struct vhost_vring_state polling = { .num = 50 };
+	int vhost;
 	struct rlimit none = {};
 	bool stores = false, tm = false, aio = false, limit = false;
 	unsigned long reads = 0;
@@ -781,6 +784,12 @@ int main(int argc, char **argv)
 			check(ioctl(check(open("/dev/vhost-net", O_RDWR), "/dev/vhost-net"),
 				    VHOST_SET_OWNER),
 			      "VHOST_SET_OWNER");
+		} else if (!strcmp(argv[i], "polling")) {
+			vhost = check(open("/dev/vhost-net", O_RDWR), "/dev/vhost-net");
+			check(ioctl(vhost, VHOST_SET_OWNER), "VHOST_SET_OWNER");
+			check(ioctl(vhost, VHOST_SET_VRING_BUSYLOOP_TIMEOUT, &polling), "polling");
+		} else if (argv[i][0] == '/') {
+			check(open(argv[i], O_RDWR), argv[i]);
 		} else if (!strcmp(argv[i], "userfault")) {
 			check((int)syscall(SYS_userfaultfd, 0), "userfaultfd");
 		} else if (!strcmp(argv[i], "aio")) {
