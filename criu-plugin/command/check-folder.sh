@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+# Part of kvm-criu: what a restore from $folder would fail for on this host.
+
+check_file() {
+	local size had path
+	read -r size had path <<<"$1"
+	if [ ! -f "$path" ] && [ ! -b "$path" ]; then
+		missing "the file $path"
+	elif [ "$(size_of "$path")" != "$size" ]; then
+		missing "the file $path as it was: it had $size bytes, and has $(size_of "$path")"
+	elif [ "$(sample_of "$path")" != "$had" ]; then
+		missing "the file $path as it was: it has other contents"
+	fi
+}
+
+check_described() {
+	local key rest found
+	read -r key rest <<<"$1"
+	case $key in
+	cpu) [ "$(cpu)" = "$rest" ] || missing "a host with $rest; this has $(cpu)" ;;
+	page) [ "$(page_size)" = "$rest" ] || missing "a kernel with pages of $rest bytes" ;;
+	criu) ! older "$(criu_version)" "$rest" || missing "CRIU $rest or later, which dumped it" ;;
+	process)
+		[[ $rest =~ ^[0-9]{1,9}$ ]] || die "kvm-criu.txt names the process $rest"
+		[ ! -e "/proc/$rest" ] || missing "the process ID $rest, which is in use here"
+		[ "$rest" -lt "$pid_max" ] ||
+			missing "process IDs up to $rest (sysctl kernel.pid_max)" ;;
+	port)
+		[[ $rest =~ ^tcp6?\ [0-9A-F]+:[0-9A-F]{4}$ ]] ||
+			die "kvm-criu.txt names the port $rest"
+		found=$(cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk -v wanted="${rest#* }" '
+			BEGIN { split(wanted, want, ":") }
+			split($2, have, ":") && $4 == "0A" && have[2] == want[2] &&
+				(have[1] == want[1] || have[1] ~ /^0+$/ || want[1] ~ /^0+$/)')
+		[ -z "$found" ] || missing "TCP port $((16#${rest##*:})), which is in use here" ;;
+	file) check_file "$rest" ;;
+	pre-dump)
+		[[ $rest =~ ^[0-9]{1,2}$ ]] || die "kvm-criu.txt names the pre-dump $rest"
+		[ -s "$folder/pre-dump.$rest/inventory.img" ] ||
+			missing "the pages of $folder/pre-dump.$rest, which the dump needs" ;;
+	socket)
+		[ -d "${rest%/*}" ] || missing "the folder ${rest%/*}, for a unix socket"
+		! cut -d ' ' -f 8- /proc/net/unix | grep -qxF -- "$rest" ||
+			missing "the unix socket $rest, which is in use here" ;;
+	esac
+}
+
+# check_bridges: those that were named
+check_bridges() {
+	local bridge
+	for bridge in "${bridges[@]}"; do
+		[ -d "/sys/class/net/${bridge#*=}/bridge" ] || missing "the bridge ${bridge#*=}"
+	done
+}
+
+check_folder() {
+	local thing line said pid_max
+	pid_max=$(</proc/sys/kernel/pid_max)
+	[ "$force" ] || [[ $folder != *.partial ]] ||
+		missing "the end of the dump, which was interrupted at the very last: --force, if" \
+			"process $vm has ended on $host"
+	[ -z "$left_running" ] || note "the VM was left running on $host"
+	if lives "$vm" "$boot" "$start"; then
+		missing "the end of the VM: process $vm of the dump still runs here"
+	fi
+	for thing in "${described[@]}"; do
+		check_described "$thing"
+	done
+	[ ${#programs[@]} = 0 ] ||
+		while read -r line; do
+			missing "the program or library ${line#* } as it was, of the same package"
+		done < <(printf '%s\n' "${programs[@]}" | sort | comm -23 - <(
+			printf '%s\n' "${programs[@]#* }" | sizes | sort))
+	check_bridges
+	said=$("$helper" images "$folder" 2>&1) ||
+		while read -r line; do missing "$line"; done <<<"$said"
+}

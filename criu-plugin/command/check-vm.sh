@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+# Part of kvm-criu: what a dump of the VM $vm would fail for. Nothing is changed in the VM.
+
+# Of the VM's processes: those of $files are NUL-separated lines "PID FD TARGET".
+list_files() {
+	local pid
+	for pid in "${pids[@]}"; do
+		find "/proc/$pid/fd" -mindepth 1 -printf "$pid %f %l\0" 2>/dev/null
+	done
+}
+
+maps() {
+	local pid
+	for pid in "${pids[@]}"; do cat "/proc/$pid/maps"; done 2>/dev/null
+}
+
+# How the plugin sees it: all that it refuses.
+check_kvm() {
+	local pid line found='' said
+	for pid in "${pids[@]}"; do
+		said=$("$helper" process "$pid" 2>&1)
+		case $? in
+		0) found=yes ;;
+		1) found=yes
+		   [ ! -d "/proc/$pid" ] ||
+			while read -r line; do missing "$line"; done <<<"$said" ;;
+		esac
+	done
+	[ "$found" ] || missing "process $vm and its children have no virtual machine of KVM's"
+}
+
+# A server's unix socket can be hung up, one that the VMM has connected to can't.
+check_unix() {
+	local line inode peer path ours=' ' listening=$'\n' pid fd target type state
+	while read -r -d '' pid fd target; do
+		[[ $target != socket:* ]] || ours+="${target//[!0-9]/} "
+	done <"$files"
+	local sockets
+	if ! command -v ss >/dev/null; then
+		note "unix sockets were not looked at: there is no ss"
+		return
+	fi
+	sockets=$(nsenter --net="/proc/$vm/ns/net" ss -H -x -a -n 2>/dev/null)
+	while read -r type state line; do
+		[ "$state" = LISTEN ] || continue
+		read -r _ _ path _ <<<"$line"
+		listening+=$path$'\n'
+	done <<<"$sockets"
+	while read -r type state _ _ path inode line; do
+		[ "$state" = ESTAB ] && [ "$type" != u_dgr ] && [[ $ours == *" $inode "* ]] ||
+			continue
+		peer=${line##* }
+		[ "$peer" != 0 ] && [[ $ours != *" $peer "* ]] || continue
+		if [ "$type" = u_str ] && [[ $listening == *$'\n'"$path"$'\n'* ]]; then
+			note "the client of the unix socket $path will have to connect again"
+			continue
+		fi
+		path=$(awk -v inode="$peer" '$7 == inode && $8 { print " (" $8 ")" }' \
+			"/proc/$vm/net/unix")
+		if [ "$type" = u_str ] && [ "$hang_up" ]; then
+			note "a unix socket that the VMM has connected to is closed$path"
+			continue
+		fi
+		missing "a way to keep a unix socket that the VMM has connected to$path:" \
+			"--hang-up closes it, for a VMM that connects again"
+	done < <(sed 's/[[:space:]]*$//' <<<"$sockets")
+}
+
+socket_inodes() { tr '\0' '\n' <"$files" | sed -n 's/.* socket:\[\([0-9]*\)\]$/\1/p'; }
+
+# ports: local addresses of the VM's listening TCP sockets, as the kernel writes them
+ports() {
+	local protocol
+	for protocol in tcp tcp6; do
+		{ socket_inodes; echo end; cat "/proc/$vm/net/$protocol" 2>/dev/null; } |
+			awk -v protocol=$protocol '
+				/^end$/ { table = 1; next }
+				!table { ours[$1] = 1; next }
+				$4 == "0A" && ($10 in ours) { print protocol, $2 }' | sort -u
+	done
+}
+
+check_tcp() {
+	local protocol
+	for protocol in tcp tcp6; do
+		{ socket_inodes; echo end; cat "/proc/$vm/net/$protocol" 2>/dev/null; } |
+			awk '/^end$/ { table = 1; next }
+				!table { ours[$1] = 1; next }
+				$4 == "01" && ($10 in ours) { n++ } END { exit !n }' &&
+			note "the restore closes $protocol connections of the VMM"
+	done
+}
+
+# What is open beside KVM's objects and sockets.
+check_files() {
+	local pid fd target
+	while read -r -d '' pid fd target; do
+		case $target in
+		*$'\n'*)
+			missing "process $pid, fd $fd: a file without a newline in its name" ;;
+		/dev/pts/* | /dev/tty*)
+			shell_job=yes ;;
+		'/memfd:'*) ;;
+		*' (deleted)')
+			[ ! -f "/proc/$pid/fd/$fd" ] ||
+				[ "$(stat -L -c %s "/proc/$pid/fd/$fd")" -le 1048576 ] ||
+				missing "process $pid, fd $fd: the file ${target% (deleted)}," \
+					"which was deleted and is too large for CRIU to keep" ;;
+		esac
+	done <"$files"
+}
+
+# vhost-net is saved while the guest is paused.
+has_vhost() { tr '\0' '\n' <"$files" | grep -q ' /dev/vhost-net$'; }
+check_vhost() {
+	has_vhost || return
+	[ "$qmp" ] ||
+		note "the VM has vhost: its guest has to be paused for a dump (--qmp does that)"
+	# Nothing takes vhost from a VMM whose guest runs.
+	[ "$pre_dumps" = 0 ] || missing "a way to make pre-dumps of a VM with vhost"
+}
+
+# A session whose first process is not dumped is taken from who restores it.
+check_session() {
+	local pid stat session
+	for pid in "${pids[@]}"; do
+		# One that was only passing by is gone.
+		{ read -r stat <"/proc/$pid/stat"; } 2>/dev/null || continue
+		# shellcheck disable=SC2086
+		set -- ${stat##*) }
+		session=$4
+		[[ " ${pids[*]} " == *" $session "* ]] || shell_job=yes
+	done
+	[ -z "$shell_job" ] || note "the VMM is not the first of its session, or has a terminal:" \
+		"the restored one takes those of $name restore (--shell-job)"
+}
+
+# Nothing can be done in a frozen process, so CRIU would wait for it, unless it is told to thaw it.
+check_frozen() {
+	local line said
+	[[ " ${passed[*]} " != *' --freeze-cgroup'[=\ ]* ]] || return
+	said=$("$helper" frozen "${pids[@]}" 2>&1) ||
+		while read -r line; do missing "$line"; done <<<"$said"
+}
+
+# A restore compares process IDs and files with this host's, where those of a namespace are others.
+check_namespaces() {
+	local kind
+	for kind in pid mnt; do
+		[ "$(readlink "/proc/$vm/ns/$kind")" = "$(readlink "/proc/self/ns/$kind")" ] ||
+			missing "a VMM in this host's $kind namespace: one of its own is for" \
+				"criu itself, or for the engine of its container"
+	done
+}
+
+# check_vm: of the process $vm; nothing is changed in it
+check_vm() {
+	shell_job=
+	mapfile -t pids < <(tree "$vm")
+	files=$scratch/files
+	list_files >"$files"
+	check_kvm
+	check_files
+	check_unix
+	check_tcp
+	check_vhost
+	check_session
+	check_frozen
+	check_namespaces
+}

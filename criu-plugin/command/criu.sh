@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+# Part of kvm-criu: how it starts CRIU, and what CRIU calls while the VM stands still.
+
+step() {
+	[ "$CRTOOLS_SCRIPT_ACTION" = "$1" ] || return 1
+	case $1 in
+	post-dump)
+		vm=$KVM_CRIU_VM files=$KVM_CRIU_FILES
+		mapfile -t pids < <(tree "$vm")
+		list_files >"$files"
+		describe_vm >>"$KVM_CRIU_FOLDER/kvm-criu.new" &&
+			[ "$(tail -n 1 "$KVM_CRIU_FOLDER/kvm-criu.new")" = complete ] || return 2 ;;
+	pre-resume)
+		read -ra bridges <<<"$KVM_CRIU_BRIDGES"
+		for bridge in "${bridges[@]}"; do
+			ip link set dev "${bridge%%=*}" master "${bridge#*=}" &&
+				ip link set dev "${bridge%%=*}" up ||
+				echo "tap ${bridge%%=*} is not in bridge ${bridge#*=}" \
+					>>"$KVM_CRIU_FAILED"
+		done ;;
+	esac
+	if [ "$KVM_CRIU_HOOK" ] && ! sh -c "$KVM_CRIU_HOOK \"\$@\"" sh "$KVM_CRIU_VM"; then
+		echo "the hook ($KVM_CRIU_HOOK) has failed" >>"$KVM_CRIU_FAILED"
+		[ "$1" = pre-resume ] || return 2
+	fi
+	if [ "$1" = post-dump ]; then
+		# All of it is there before the VM ends.
+		sync -f "$KVM_CRIU_FOLDER" && mv "$KVM_CRIU_FOLDER/kvm-criu."{new,txt} || return 2
+	fi
+}
+
+# run_criu ARGUMENT...: so that a signal to this script is one to CRIU
+run_criu() {
+	local ret
+	criu "$@" >/dev/null 2>"$scratch/criu" &
+	criu=$!
+	trap 'kill -TERM $criu 2>/dev/null' INT TERM HUP
+	while :; do
+		{ wait $criu; } 2>/dev/null
+		ret=$?
+		kill -0 $criu 2>/dev/null || break
+	done
+	# Its number may be another process's soon, and what follows is short.
+	trap : INT TERM HUP
+	return $ret
+}
+
+# errors LOG: what went wrong, of CRIU's log
+errors() {
+	local line
+	if [ ! -s "$1" ]; then
+		while read -r line; do say "$line"; done <"$scratch/criu"
+		return
+	fi
+	grep -aE 'Error|Warn  \(kvm' "$1" | sed 's/^([0-9.]*) *//' | tail -n 12 |
+		while read -r line; do say "$line"; done
+}

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+# Part of kvm-criu: kvm-criu.txt, which says what the destination of a dump has to have.
+
+# sample_of FILE: of its beginning and its end
+sample_of() {
+	local sum
+	sum=$({ head -c $sample -- "$1" && tail -c $sample -- "$1"; } 2>/dev/null | sha256sum)
+	printf '%s\n' "${sum:0:32}"
+}
+size_of() {
+	if [ -b "$1" ]; then
+		blockdev --getsize64 "$1"
+	else
+		stat -L -c %s -- "$1"
+	fi
+}
+
+# sizes <PATHS: a line for each that is there
+sizes() { xargs -r -d '\n' stat -L -c '%s %n' -- 2>/dev/null; }
+
+# What the destination has to have is a line for each thing. describe_host: what does not change
+# while the VM stands still
+describe_host() {
+	printf '%s\n' "$format" "host $(uname -n)" "boot $(</proc/sys/kernel/random/boot_id)" \
+		"kernel $(uname -r)" "cpu $(cpu)" "page $(page_size)" \
+		"criu $(criu_version)" "vm $vm $(start_of "$vm")"
+	[ -z "$shell_job" ] || echo "shell-job"
+	[ -z "$leave_running" ] || echo "left-running"
+	[ "$pre_dumps" = 0 ] || seq "$pre_dumps" | sed 's/^/pre-dump /'
+	ports | sed 's/^/port /'
+	nsenter --net="/proc/$vm/ns/net" ss -H -x -l -p -n 2>/dev/null |
+		awk -v pids=" ${pids[*]} " '
+		match($0, /pid=[0-9]+/) && $5 ~ /^\// &&
+			index(pids, " " substr($0, RSTART + 4, RLENGTH - 4) " ") {
+				print "socket " $5
+			}'
+	maps | awk '$6 ~ /^\// { sub(/^[^\/]*/, ""); if (!seen[$0]++) print }' |
+		(cd "/proc/$vm/root" && sed -n '/^\/dev\//!s/^/./p' | sizes) |
+		sed 's/^\([0-9]*\) \./program \1 /'
+}
+
+# describe_vm: its processes and files, while it stands still
+describe_vm() {
+	local pid fd target seen=$'\n' path
+	for pid in "${pids[@]}"; do
+		# in its own namespace
+		awk '$1 == "NSpid:" { print "process " $NF }' "/proc/$pid/task"/*/status
+	done
+	while read -r -d '' pid fd target; do
+		[[ $target == /* ]] && [[ $target != *' (deleted)' ]] || continue
+		path=/proc/$pid/fd/$fd
+		[ -f "$path" ] || [ -b "$path" ] || continue
+		[[ $seen != *$'\n'"$target"$'\n'* ]] || continue
+		seen+=$target$'\n'
+		printf 'file %s %s %s\n' "$(size_of "$path")" "$(sample_of "$path")" "$target"
+	done <"$files"
+	echo complete
+}
+
+# read_description: it may have come over a network, so nothing of it is run or believed
+read_description() {
+	local file=$folder/kvm-criu.txt key rest
+	vm='' start='' boot='' host='' shell_job='' left_running='' paused='' last=
+	described=() programs=()
+	[ -f "$file" ] && [ ! -L "$file" ] ||
+		die "$folder has no kvm-criu.txt: it is not of $name dump"
+	[ "$(stat -c %s "$file")" -le 1048576 ] || die "$file is too large"
+	[ "$(head -n 1 "$file")" = "$format" ] ||
+		die "$file has a format that this $name does not know"
+	while read -r key rest; do
+		last=$key
+		case $key in
+		boot) boot=$rest ;;
+		host) host=$rest ;;
+		vm) read -r vm start <<<"$rest" ;;
+		shell-job) shell_job=yes ;;
+		left-running) left_running=yes ;;
+		paused) paused=yes ;;
+		program) programs+=("$rest") ;;
+		cpu | page | criu | process | port | file | socket | pre-dump)
+			described+=("$key $rest") ;;
+		esac
+	done <"$file"
+	[ "$last" = complete ] || die "$file is not complete: the dump has failed"
+	[[ $vm =~ ^[0-9]{1,9}$ ]] && [[ $start =~ ^[0-9]+$ ]] || die "$file names no process"
+}

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+# Part of kvm-criu: the command dump.
+
+# settled: the VM is not in the middle of anything that was begun with it
+settled() {
+	! grep -qs '^TracerPid:.*[1-9]' "/proc/$vm/status" &&
+		! grep -qsE '^State:.*[tT] ' "/proc/$vm/status"
+}
+
+# hold: vhost-net is taken from the VMM while it is dumped, and the guest is paused. Whoever dies,
+# it is given back when nobody has fd 8 any more.
+hold() {
+	local answer=
+	[ "$qmp" ] || has_vhost || return 0
+	mkfifo -m 600 "$scratch/hold" "$scratch/held" || exit 1
+	"$helper" hold "$vm" ${qmp:+"$qmp"} <"$scratch/hold" >"$scratch/held" 2>"$scratch/said" &
+	exec 8>"$scratch/hold" 9<"$scratch/held"
+	held=yes
+	read -r -u 9 answer
+	[ "$answer" != paused ] || echo paused >>"$partial/kvm-criu.new"
+	[ "$answer" ] && return
+	let_go
+	rm -rf "$partial"
+	die "process $vm was not dumped; the VM goes on"
+}
+
+# let_go: until all of it is given back
+let_go() {
+	local line
+	[ "$held" ] || return 0
+	exec 8>&-
+	cat <&9 >/dev/null
+	held=
+	while read -r line; do say "$line"; done <"$scratch/said"
+}
+
+# failed_dump: CRIU has not done it; the plugin puts the VM back, even if CRIU was killed
+failed_dump() {
+	local left=$((patience * 10))
+	errors "$partial/dump.log"
+	[ ! -s "$scratch/failed" ] || say "$(head -n 1 "$scratch/failed")"
+	if [ "$(start_of "$vm")" != "$start" ]; then
+		[ ! -f "$partial/kvm-criu.txt" ] || return 1
+		die "process $vm has ended, and $partial is not complete"
+	fi
+	until [ "$stopped" ] || settled || [ $left = 0 ]; do
+		sleep 0.1
+		left=$((left - 1))
+	done
+	if [ -f "$partial/dump.log" ]; then
+		mv -f "$partial/dump.log" "$folder.log" && say "CRIU's log is $folder.log"
+	fi
+	rm -rf "$partial"
+	let_go
+	[ $left != 0 ] || die "the dump has failed, and process $vm is still stopped"
+	die "the dump has failed; the VM goes on"
+}
+
+# write_pages: the VM's memory, then what has changed of it, while the VM runs; the dump is on top
+write_pages() {
+	local n previous=()
+	for n in $(seq "$pre_dumps"); do
+		mkdir "$partial/pre-dump.$n" || failed_dump
+		run_criu pre-dump -t "$vm" -D "$partial/pre-dump.$n" -o ../dump.log -v4 \
+			-L "$plugins" "${options[@]}" --track-mem "${previous[@]}" "${passed[@]}" ||
+			failed_dump
+		previous=(--prev-images-dir "../pre-dump.$n")
+	done
+	[ "$pre_dumps" = 0 ] || options+=(--track-mem --prev-images-dir "pre-dump.$pre_dumps")
+}
+
+do_dump() {
+	local left=
+	vm=$(find_vm "$1") ||
+		die "$1 is neither a process ID nor the name of a VM of libvirt's here"
+	folder=${2%/} partial=${2%/}.partial
+	[ ! -e "$folder" ] || die "$folder is there already"
+	[ ! -e "$partial" ] || die "$partial is there already: what is left of another dump"
+	check_host
+	check_vm
+	[ $count = 0 ] || die "process $vm was not touched: $count missing"
+	mkdir -p "$(dirname "$folder")" && mkdir -m 700 "$partial" || exit 1
+	partial=$(cd "$partial" && pwd)
+	start=$(start_of "$vm")
+	settled && stopped='' || stopped=yes
+	describe_host >"$partial/kvm-criu.new" || { rm -rf "$partial"; exit 1; }
+	[ -z "$shell_job" ] || options+=(--shell-job)
+	write_pages
+	[ -z "$leave_running" ] || options+=(--leave-running)
+	hold
+	export KVM_CRIU_STEP=post-dump KVM_CRIU_VM=$vm KVM_CRIU_FILES=$files \
+		KVM_CRIU_FOLDER=$partial KVM_CRIU_HOOK=$hook \
+		KVM_CRIU_HANG_UP=${hang_up:+connected} \
+		KVM_CRIU_FAILED=$scratch/failed
+	run_criu dump -t "$vm" -D "$partial" -o dump.log -v4 -L "$plugins" "${options[@]}" \
+		--action-script "$self" "${passed[@]}" || failed_dump
+	[ -f "$partial/kvm-criu.txt" ] || failed_dump
+	if [ -z "$leave_running" ]; then
+		left=$((patience * 10))
+		while [ "$(start_of "$vm")" = "$start" ] && [ $left != 0 ]; do
+			sleep 0.1
+			left=$((left - 1))
+		done
+		[ $left != 0 ] || die "$partial is complete, but process $vm has not ended"
+	fi
+	let_go
+	mv -T "$partial" "$folder" && sync -f "$folder" || exit 1
+	printf '%s: %s\n' "$name" "$(plain "VM $vm is in $folder")"
+}

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+# Part of kvm-criu: processes of this host, and what the host has to have.
+
+# start_of PID: when it was started, so that another process with its number is told apart
+start_of() {
+	local stat
+	{ read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 1
+	# shellcheck disable=SC2086 # words, behind a name that may have spaces
+	set -- ${stat##*) }
+	[ "$1" != Z ] && [ "$1" != X ] && printf '%s\n' "${20}"
+}
+
+# A process in the same boot of the same host that has not ended.
+lives() {
+	[ "$2" = "$(</proc/sys/kernel/random/boot_id)" ] && [ "$(start_of "$1")" = "$3" ]
+}
+
+# tree PID: it and all below it
+tree() {
+	local child
+	printf '%s\n' "$1"
+	for child in $(cat "/proc/$1/task"/*/children 2>/dev/null); do
+		tree "$child"
+	done
+}
+
+# find_vm VM: its process ID
+find_vm() {
+	local file
+	case $1 in
+	*[!0-9]* | '')
+		for file in "/run/libvirt/qemu/$1.pid" "/run/libvirt/qemu/driver/$1.pid"; do
+			[ ! -r "$file" ] || { head -n 1 "$file"; return; }
+		done
+		return 1 ;;
+	esac
+	[ -d "/proc/$1" ] && printf '%s\n' "$1"
+}
+
+criu_version() { criu --version 2>/dev/null | awk '$1 == "Version:" { print $2 }'; }
+# older A B: is version A older than B?
+older() { [ "$1" != "$2" ] && [ "$(printf '%s\n' "$1" "$2" | sort -V | head -n 1)" = "$1" ]; }
+page_size() { awk '$1 == "KernelPageSize:" { print $2 * 1024; exit }' /proc/self/smaps; }
+cpu() { awk -F ': *' '$1 ~ /^cpu[\t ]*$/ { print $2; exit }' /proc/cpuinfo; }
+
+check_host() {
+	local found
+	[ "$(id -u)" = 0 ] || missing "you are not root"
+	[ -e /dev/kvm ] || missing "this kernel has no KVM (/dev/kvm)"
+	[ -x "$helper" ] || missing "$helper, which is installed with this command"
+	[ -r "$plugins/kvm_tce_plugin.so" ] || missing "the plugin, $plugins/kvm_tce_plugin.so"
+	for found in "$plugins"/*.so; do
+		[ "${found##*/}" = kvm_tce_plugin.so ] || [ ! -e "$found" ] ||
+			note "$found may claim the VM's process before the plugin does"
+	done
+	if ! command -v criu >/dev/null; then
+		missing "CRIU is not installed"
+		return
+	fi
+	found=$(criu_version)
+	if [ -z "$found" ] || older "$found" 4.1; then
+		missing "CRIU 4.1 or later; this is ${found:-unknown}"
+	fi
+	[ "$(id -u)" != 0 ] || criu check >/dev/null 2>&1 ||
+		missing "the kernel lacks something that CRIU needs; \`criu check' says what"
+	# The guest's clocks go on where they stood.
+	[ -e /proc/self/ns/time ] || missing "the kernel has no time namespaces (CONFIG_TIME_NS)"
+}
