@@ -18,7 +18,9 @@
 #include "kvm-abi.h"
 #include "kvm-plugin.h"
 
-#define LINK_LEN 4096
+#define ANON	     "anon_inode:"
+#define LINK_LEN     4096
+#define MAP_NAME_LEN 64 /* with its end; sscanf() below has one less */
 
 /* include/linux/miscdevice.h: KVM_MINOR */
 #define KVM_DEVICE makedev(10, 232)
@@ -290,9 +292,34 @@ static int note_alien(struct kvm_process *process, int fd, const char *link)
 	return 0;
 }
 
+static int refuse_gmem(struct kvm_process *process, int fd)
+{
+	return refuse(process, fd, "[kvm-gmem]", "guest_memfd is not supported");
+}
+
+static int scan_anonymous(struct kvm_process *process, int fd, const char *name)
+{
+	static const char kvm[] = "kvm-";
+	static const struct {
+		const char *name;
+		int (*add)(struct kvm_process *process, int fd);
+	} others[] = {
+		{ "[eventfd]", add_eventfd },
+		{ "[eventpoll]", add_epoll },
+		{ "[kvm-gmem]", refuse_gmem },
+	};
+	size_t i;
+
+	if (!strncmp(name, kvm, strlen(kvm)))
+		return scan_kvm_fd(process, fd, name);
+	for (i = 0; i < ARRAY_LEN(others); i++)
+		if (!strcmp(name, others[i].name))
+			return others[i].add(process, fd);
+	return 0;
+}
+
 static int scan_fd(struct kvm_process *process, int fd)
 {
-	static const char anon[] = "anon_inode:";
 	char path[PATH_LEN], link[LINK_LEN];
 	uint64_t inode;
 	struct stat st;
@@ -312,17 +339,8 @@ static int scan_fd(struct kvm_process *process, int fd)
 		return add_socket(process, inode);
 	if (note_alien(process, fd, link))
 		return -1;
-	if (!strncmp(link, anon, strlen(anon))) {
-		if (!strncmp(link + strlen(anon), "kvm-", 4))
-			return scan_kvm_fd(process, fd, link + strlen(anon));
-		if (!strcmp(link + strlen(anon), "[eventfd]"))
-			return add_eventfd(process, fd);
-		if (!strcmp(link + strlen(anon), "[eventpoll]"))
-			return add_epoll(process, fd);
-		if (!strcmp(link + strlen(anon), "[kvm-gmem]"))
-			return refuse(process, fd, "[kvm-gmem]", "guest_memfd is not supported");
-		return 0;
-	}
+	if (!strncmp(link, ANON, strlen(ANON)))
+		return scan_anonymous(process, fd, link + strlen(ANON));
 	if (link[0] != '/' || stat(path, &st) || !S_ISCHR(st.st_mode))
 		return 0;
 	if (st.st_rdev == KVM_DEVICE)
@@ -398,7 +416,7 @@ static int scan_map(struct kvm_process *process, const char *line)
 	uint64_t start, end, offset, inode;
 	unsigned int major, minor;
 	struct kvm_map map = {};
-	char perm[5], name[64];
+	char perm[5], name[MAP_NAME_LEN];
 
 	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %x:%x %" SCNu64 " %63[^\n]",
 		   &start, &end, perm, &offset, &major, &minor, &inode, name) != 8)
@@ -543,7 +561,7 @@ int scan_process(struct kvm_process *process, pid_t pid)
 	ret = scan_fds(process);
 	if (!ret && process->nr_fds)
 		ret = adopt_vhosts(process);
-	/* mappings stay when every fd is closed, so look at them in any case */
+	/* Mappings stay when every fd is closed, so look at them in any case. */
 	if (!ret)
 		ret = scan_maps(process);
 	if (!ret && !process->nr_fds) {

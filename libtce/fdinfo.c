@@ -77,7 +77,7 @@ int tce_read_fdinfo(int fd, struct tce_fdinfo *info, struct tce_error *err)
 			continue;
 		if (!strcmp(name, "tce-dirty-log:"))
 			info->stats.dirty_log = !strcmp(text, "on");
-		for (i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		for (i = 0; i < ARRAY_SIZE(numbers); i++) {
 			if (strcmp(name, numbers[i].name))
 				continue;
 			if (!parse_number(text, numbers[i].value))

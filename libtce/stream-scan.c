@@ -125,13 +125,26 @@ static int scan_page_bits(struct scanner *scan)
 	return 0;
 }
 
+static int scan_uuid(struct scanner *scan)
+{
+	return tce_stream_skip(&scan->in, UUID_BYTES, "the UUID");
+}
+
 static int scan_configuration(struct scanner *scan)
 {
+	static const struct {
+		const char *name;
+		int (*scan)(struct scanner *scan);
+	} parts[] = {
+		{ "configuration/target-page-bits", scan_page_bits },
+		{ "configuration/uuid", scan_uuid },
+		{ "configuration/capabilities", scan_capabilities },
+	};
 	static const char what[] = "a subsection's name";
 	struct stream_input *in = &scan->in;
 	char name[STREAM_NAME_SIZE];
 	uint32_t version;
-	size_t len;
+	size_t len, i;
 	int ret;
 
 	set_part(scan, "configuration");
@@ -147,14 +160,12 @@ static int scan_configuration(struct scanner *scan)
 			ret = take_be32(in, &version, what);
 		if (ret)
 			return ret;
-		if (!strcmp(name, "configuration/target-page-bits"))
-			ret = scan_page_bits(scan);
-		else if (!strcmp(name, "configuration/uuid"))
-			ret = tce_stream_skip(in, UUID_BYTES, "the UUID");
-		else if (!strcmp(name, "configuration/capabilities"))
-			ret = scan_capabilities(scan);
-		else
+		for (i = 0; i < ARRAY_SIZE(parts); i++)
+			if (!strcmp(name, parts[i].name))
+				break;
+		if (i == ARRAY_SIZE(parts))
 			return tce_stream_give_up(in, "an unknown part of the configuration");
+		ret = parts[i].scan(scan);
 	}
 	return ret;
 }
@@ -186,7 +197,18 @@ static int add_section(struct scanner *scan, const struct stream_section *sectio
 /* A section that is sent in parts, after its header. */
 static int scan_start(struct scanner *scan, uint32_t id, const char *name, uint32_t version)
 {
+	static const struct {
+		const char *name;
+		uint32_t version;
+		enum iterated_kind kind;
+	} kinds[] = {
+		{ "ram", RAM_VERSION, KIND_RAM },
+		{ "spapr/htab", HTAB_VERSION, KIND_HTAB },
+		{ "dirty-bitmap", BITMAP_VERSION, KIND_BITMAPS },
+		{ "block", DISK_VERSION, KIND_DISKS },
+	};
 	struct iterated *section;
+	size_t i;
 
 	if (tce_stream_find_iterated(scan, id))
 		return tce_stream_give_up(&scan->in, "starts a second time");
@@ -195,16 +217,12 @@ static int scan_start(struct scanner *scan, uint32_t id, const char *name, uint3
 					  ITERATED_MAX);
 	section = &scan->iterated[scan->iterated_count];
 	section->id = id;
-	if (!strcmp(name, "ram") && version == RAM_VERSION)
-		section->kind = KIND_RAM;
-	else if (!strcmp(name, "spapr/htab") && version == HTAB_VERSION)
-		section->kind = KIND_HTAB;
-	else if (!strcmp(name, "dirty-bitmap") && version == BITMAP_VERSION)
-		section->kind = KIND_BITMAPS;
-	else if (!strcmp(name, "block") && version == DISK_VERSION)
-		section->kind = KIND_DISKS;
-	else
+	for (i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (!strcmp(name, kinds[i].name) && version == kinds[i].version)
+			break;
+	if (i == ARRAY_SIZE(kinds))
 		return tce_stream_give_up(&scan->in, "an unknown kind of section");
+	section->kind = kinds[i].kind;
 	scan->iterated_count++;
 	return tce_stream_scan_iterated(scan, section);
 }

@@ -34,7 +34,7 @@ enum command {
  */
 struct iterated {
 	uint32_t id;
-	enum { KIND_RAM, KIND_HTAB, KIND_BITMAPS, KIND_DISKS } kind;
+	enum iterated_kind { KIND_RAM, KIND_HTAB, KIND_BITMAPS, KIND_DISKS } kind;
 	bool ended;
 };
 
@@ -87,7 +87,7 @@ int tce_stream_scan_disks(struct stream_input *in);
 /* stream-device.c: is that a command of QEMU's, and has it as many bytes? */
 bool tce_stream_is_command(uint16_t command, uint16_t len);
 
-/* The same file: go past the contents of a device's section and its footer */
+/* The same file: go past the contents of a device's section and its footer. */
 int tce_stream_scan_contents(struct scanner *scan, uint32_t id);
 
 /* Version of a section "spapr_iommu" in which the entries are runs. */
@@ -105,7 +105,7 @@ int tce_stream_scan_runs(struct scanner *scan, struct tce_stream_table *table,
 int tce_stream_scan_extents(struct scanner *scan, const struct tce_stream_table *table,
 			    const struct stream_tables *from);
 
-/* The same file: the footer. If it is there, the table is known, and maybe whole */
+/* The same file: the footer. If it is there, the table is known, and maybe whole. */
 int tce_stream_scan_footer(struct scanner *scan, struct tce_stream_table *table, bool *known);
 
 #endif

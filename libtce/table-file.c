@@ -118,7 +118,7 @@ static int write_zeros(struct tce_table *table, uint64_t index, uint64_t count,
 	static const uint64_t zeros[512];
 
 	while (count) {
-		size_t n = min_u64(count, sizeof(zeros) / sizeof(zeros[0])), written;
+		size_t n = min_u64(count, ARRAY_SIZE(zeros)), written;
 		int ret = file_write(table, index, zeros, n, &written, err);
 
 		if (ret < 0)

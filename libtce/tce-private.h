@@ -13,6 +13,8 @@
 
 #include "tce.h"
 
+#define ARRAY_SIZE(array)   (sizeof(array) / sizeof((array)[0]))
+
 #define TCE_IMAGE_MAGIC	    0x45435489U /* bytes 89 54 43 45: 0x89 "TCE" */
 #define TCE_IMAGE_VERSION   1
 #define TCE_UPDATES_VERSION 2

@@ -41,22 +41,22 @@ static int scan(struct kvm_process *process, const char *text)
 	return found ? EXIT_SUCCESS : EXIT_NO_KVM;
 }
 
-static int hold(const char *pid, const char *socket)
+static int hold(char **words)
 {
 	struct kvm_process process;
-	int ret = scan(&process, pid);
+	int ret = scan(&process, words[0]);
 
 	if (ret)
 		return ret;
-	ret = hold_vhosts(&process, socket) ? EXIT_FAILURE : EXIT_SUCCESS;
+	ret = hold_vhosts(&process, words[1]) ? EXIT_FAILURE : EXIT_SUCCESS;
 	free_process(&process);
 	return ret;
 }
 
-static int look_at_process(const char *text)
+static int look_at_process(char **words)
 {
 	struct kvm_process process;
-	int found = scan(&process, text);
+	int found = scan(&process, words[0]);
 
 	if (found)
 		return found;
@@ -66,37 +66,50 @@ static int look_at_process(const char *text)
 	return found;
 }
 
-static int look_at_cgroups(char **texts)
+static int look_at_cgroups(char **words)
 {
 	int ret = EXIT_SUCCESS;
 
-	for (; *texts; texts++)
-		if (check_frozen(strtol(*texts, NULL, 10)))
+	for (; *words; words++)
+		if (check_frozen(strtol(*words, NULL, 10)))
 			ret = EXIT_FAILURE;
 	return ret;
 }
 
-static int look_at_images(const char *path)
+static int look_at_images(char **words)
 {
-	if (open_image_dir(path)) {
-		fprintf(stderr, "%s: %m\n", path);
+	if (open_image_dir(words[0])) {
+		fprintf(stderr, "%s: %m\n", words[0]);
 		return EXIT_FAILURE;
 	}
 	return check_images() ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+static int continue_guest(char **words)
+{
+	return qmp_do(words[0], "cont") ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/* Each command gets the words after its name, and a NULL after them. */
+static const struct command {
+	const char *name;
+	int min, max; /* words */
+	int (*run)(char **words);
+} commands[] = {
+	{ "process", 1, 1, look_at_process },	   { "images", 1, 1, look_at_images },
+	{ "frozen", 1, INT_MAX, look_at_cgroups }, { "hold", 1, 2, hold },
+	{ "cont", 1, 1, continue_guest },
+};
+
 int main(int argc, char **argv)
 {
-	if (argc == 3 && !strcmp(argv[1], "process"))
-		return look_at_process(argv[2]);
-	if (argc == 3 && !strcmp(argv[1], "images"))
-		return look_at_images(argv[2]);
-	if (argc >= 3 && !strcmp(argv[1], "frozen"))
-		return look_at_cgroups(argv + 2);
-	if ((argc == 3 || argc == 4) && !strcmp(argv[1], "hold"))
-		return hold(argv[2], argv[3]);
-	if (argc == 3 && !strcmp(argv[1], "cont"))
-		return qmp_do(argv[2], "cont") ? EXIT_FAILURE : EXIT_SUCCESS;
+	const struct command *command;
+	const int words = argc - 2;
+
+	for (command = commands; command < commands + ARRAY_LEN(commands); command++)
+		if (words >= command->min && words <= command->max &&
+		    !strcmp(argv[1], command->name))
+			return command->run(argv + 2);
 	fprintf(stderr,
 		"usage: %s process PID | images FOLDER | frozen PID... | hold PID [SOCKET] | "
 		"cont SOCKET\n",

@@ -34,22 +34,6 @@ struct document {
 	struct tce_writer *writer;
 };
 
-/* What of a table's JSON is said by the rest of it: nobody has to keep it right. */
-static const char *const derived[] = {
-	"used",	  "read_write",	     "read_only", "write_only",
-	"poison", "allocated_pages", "hw_tables", "dirty_log",
-};
-
-static bool is_derived(const char *key)
-{
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(derived); i++)
-		if (!strcmp(key, derived[i]))
-			return true;
-	return false;
-}
-
 /* Read a part of the geometry that may be null: not known. */
 static bool read_part(struct json *json, struct tce_geometry *geometry, unsigned int known,
 		      uint64_t *value)
@@ -74,6 +58,11 @@ static bool read_small(struct json *json, struct tce_geometry *geometry, unsigne
 	return value <= UINT32_MAX || fail_json(json, "%" PRIu64 " is too large", value);
 }
 
+static bool read_liobn(struct json *json, struct tce_geometry *geometry)
+{
+	return read_part(json, geometry, TCE_KNOWN_LIOBN, &geometry->liobn);
+}
+
 static bool read_vm(struct json *json, struct tce_geometry *geometry)
 {
 	bool is_null;
@@ -82,6 +71,21 @@ static bool read_vm(struct json *json, struct tce_geometry *geometry)
 		return false;
 	geometry->has_vm = !is_null;
 	return true;
+}
+
+static bool read_page_shift(struct json *json, struct tce_geometry *geometry)
+{
+	return read_small(json, geometry, TCE_KNOWN_PAGE_SHIFT, &geometry->page_shift);
+}
+
+static bool read_bus_offset(struct json *json, struct tce_geometry *geometry)
+{
+	return read_part(json, geometry, TCE_KNOWN_BUS_OFFSET, &geometry->bus_offset);
+}
+
+static bool read_entries(struct json *json, struct tce_geometry *geometry)
+{
+	return read_json_number(json, &geometry->entries, NULL);
 }
 
 static bool read_exact(struct json *json, struct tce_geometry *geometry)
@@ -97,28 +101,67 @@ static bool read_exact(struct json *json, struct tce_geometry *geometry)
 	return true;
 }
 
-/* Read one member of a table but its runs. */
+static bool read_flags(struct json *json, struct tce_geometry *geometry)
+{
+	return read_small(json, geometry, 0, &geometry->flags);
+}
+
+static bool read_origin(struct json *json, struct tce_geometry *geometry)
+{
+	return read_json_string(json, geometry->origin, sizeof(geometry->origin));
+}
+
+/* What the rest of a table's JSON says as well: nobody has to keep it right. */
+static bool skip_derived(struct json *json, struct tce_geometry *geometry)
+{
+	return skip_json_value(json);
+}
+
+/* The members of a table but its runs. */
+static const struct {
+	const char *key;
+	bool (*read)(struct json *json, struct tce_geometry *geometry);
+} header_members[] = {
+	{ "liobn", read_liobn },	   { "vm", read_vm },
+	{ "page_shift", read_page_shift }, { "bus_offset", read_bus_offset },
+	{ "entries", read_entries },	   { "entries_exact", read_exact },
+	{ "flags", read_flags },	   { "origin", read_origin },
+	{ "used", skip_derived },	   { "read_write", skip_derived },
+	{ "read_only", skip_derived },	   { "write_only", skip_derived },
+	{ "poison", skip_derived },	   { "allocated_pages", skip_derived },
+	{ "hw_tables", skip_derived },	   { "dirty_log", skip_derived },
+};
+
 static bool read_header_member(struct json *json, const char *key, struct tce_geometry *geometry)
 {
-	if (!strcmp(key, "liobn"))
-		return read_part(json, geometry, TCE_KNOWN_LIOBN, &geometry->liobn);
-	if (!strcmp(key, "vm"))
-		return read_vm(json, geometry);
-	if (!strcmp(key, "page_shift"))
-		return read_small(json, geometry, TCE_KNOWN_PAGE_SHIFT, &geometry->page_shift);
-	if (!strcmp(key, "bus_offset"))
-		return read_part(json, geometry, TCE_KNOWN_BUS_OFFSET, &geometry->bus_offset);
-	if (!strcmp(key, "entries"))
-		return read_json_number(json, &geometry->entries, NULL);
-	if (!strcmp(key, "entries_exact"))
-		return read_exact(json, geometry);
-	if (!strcmp(key, "flags"))
-		return read_small(json, geometry, 0, &geometry->flags);
-	if (!strcmp(key, "origin"))
-		return read_json_string(json, geometry->origin, sizeof(geometry->origin));
-	if (is_derived(key))
-		return skip_json_value(json);
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(header_members); i++)
+		if (!strcmp(key, header_members[i].key))
+			return header_members[i].read(json, geometry);
 	return fail_json(json, "a table has no member \"%s\"", key);
+}
+
+/* Read one member of a run. */
+static bool read_run_member(struct json *json, const char *key, struct tce_extent *run)
+{
+	const struct {
+		const char *key;
+		uint64_t *value; /* NULL: what the others say as well */
+	} members[] = {
+		{ "first", &run->first },   { "count", &run->count }, { "tce", &run->tce },
+		{ "stride", &run->stride }, { "ioba", NULL },	      { "access", NULL },
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(members); i++) {
+		if (strcmp(key, members[i].key))
+			continue;
+		if (!members[i].value)
+			return skip_json_value(json);
+		return read_json_number(json, members[i].value, NULL);
+	}
+	return fail_json(json, "a run has no member \"%s\"", key);
 }
 
 static bool read_run(struct document *document)
@@ -126,26 +169,13 @@ static bool read_run(struct document *document)
 	struct json *json = &document->json;
 	struct tce_extent run = { 0 };
 	char key[JSON_STRING_SIZE];
-	bool first = true, ok;
+	bool first = true;
 
 	if (!begin_json_list(json, '{'))
 		return false;
-	while (next_json_member(json, &first, key) && key[0]) {
-		if (!strcmp(key, "first"))
-			ok = read_json_number(json, &run.first, NULL);
-		else if (!strcmp(key, "count"))
-			ok = read_json_number(json, &run.count, NULL);
-		else if (!strcmp(key, "tce"))
-			ok = read_json_number(json, &run.tce, NULL);
-		else if (!strcmp(key, "stride"))
-			ok = read_json_number(json, &run.stride, NULL);
-		else if (!strcmp(key, "ioba") || !strcmp(key, "access"))
-			ok = skip_json_value(json);
-		else
-			ok = fail_json(json, "a run has no member \"%s\"", key);
-		if (!ok)
+	while (next_json_member(json, &first, key) && key[0])
+		if (!read_run_member(json, key, &run))
 			return false;
-	}
 	if (json->err->code)
 		return false;
 	if (!run.count)

@@ -318,7 +318,7 @@ static void handle_part(struct kvm_run *run)
 static void handle_exit(struct vm *vm)
 {
 	struct kvm_run *run = vm->run;
-	/* not at each hcall: looking for the files is slow */
+	/* Not at each hcall: looking for the files is slow. */
 	bool may_hold = run->exit_reason == KVM_EXIT_MMIO || !(count & 63) || count < 64;
 	bool is_part = run->exit_reason == KVM_EXIT_MMIO && run->mmio.phys_addr >= VECTORS;
 	int part = is_part ? (int)next_part : -1;
@@ -449,7 +449,7 @@ static void map_mmio(struct vm *vm)
 	uint64_t high = 1UL << 62 | vsid << 24 | MMIO >> 23 << 7, low = MMIO | 0x190;
 	int fd = check(ioctl(vm->fd, KVM_PPC_GET_HTAB_FD, &get), "KVM_PPC_GET_HTAB_FD");
 
-	/* bolted, valid, large; referenced, changed, coherent, 64 KiB */
+	/* Bolted, valid, large; referenced, changed, coherent, 64 KiB. */
 	entry.words[0] = __builtin_bswap64(high | 0x11 | (large ? 4 : 0));
 	entry.words[1] = __builtin_bswap64(low | (large ? 0x1000 : 0));
 	check((int)write(fd, &entry, sizeof(entry)), "an entry of the hashed page table");
@@ -495,7 +495,7 @@ static unsigned int each_of_transaction(struct vm *vm, bool set)
 			value[0] = answer(n + 1, 7);
 			if (wide)
 				value[1] = answer(n + 1, 11);
-			/* KVM has 32 bits of these */
+			/* KVM has 32 bits of these. */
 			if (id == KVM_REG_PPC_TM_CR || id == KVM_REG_PPC_TM_VRSAVE)
 				value[0] = (uint32_t)value[0];
 			check(ioctl(vm->vcpu, set ? KVM_SET_ONE_REG : KVM_GET_ONE_REG, &one),
@@ -617,7 +617,7 @@ static void add_irqs(struct vm *vm)
 	struct kvm_enable_cap connect = { .cap = KVM_CAP_IRQ_XICS };
 	struct kvm_rtas_token_args token = { .name = "ibm,set-xive", .token = 0x2001 };
 	const uint64_t priority = 5ULL << KVM_XICS_PRIORITY_SHIFT;
-	/* masked, a level, one for each irqfd, and one that comes at once */
+	/* Masked, a level, one for each irqfd, and one that comes at once. */
 	const uint64_t states[] = {
 		priority | KVM_XICS_MASKED,  priority | KVM_XICS_LEVEL_SENSITIVE,
 		priority | KVM_XICS_MASKED,  priority | KVM_XICS_MASKED,
@@ -634,7 +634,7 @@ static void add_irqs(struct vm *vm)
 	check(ioctl(vm->fd, KVM_PPC_RTAS_DEFINE_TOKEN, &token), "RTAS call");
 	for (i = 0; i < sizeof(states) / sizeof(states[0]); i++)
 		irq_attr(vm, KVM_SET_DEVICE_ATTR, FIRST_IRQ + i, states[i]);
-	/* a source in a block of its own, far away */
+	/* A source in a block of its own, far away. */
 	irq_attr(vm, KVM_SET_DEVICE_ATTR, 0xffffe, priority | KVM_XICS_MASKED);
 	for (i = 0; i < 2; i++) {
 		irqfd.fd = vm->irqfd[i] = check(eventfd(0, 0), "eventfd");
@@ -701,146 +701,261 @@ static void serve(void)
 	fail("socat: %s\n", strerror(errno));
 }
 
+/* What is asked for, and is done while the guest runs. */
+static struct {
+	bool stores, tm, aio, limit;
+} wishes;
+
+static void want_log(struct vm *vm)
+{
+	vm->log = true;
+}
+
+static void want_vectors(struct vm *vm)
+{
+	vm->vectors = true;
+}
+
+static void want_stores(struct vm *vm)
+{
+	wishes.stores = true;
+}
+
+static void want_tm(struct vm *vm)
+{
+	wishes.tm = true;
+}
+
+static void want_limit(struct vm *vm)
+{
+	wishes.limit = true;
+}
+
+static void duplicate(struct vm *vm)
+{
+	check(dup(vm->fd) | dup(vm->vcpu) | dup(vm->table) | dup(vm->kvm), "dup");
+}
+
+static void have_child(struct vm *vm)
+{
+	if (!check(fork(), "fork"))
+		child(vm);
+}
+
+static void have_lower_child(struct vm *vm)
+{
+	set_last_pid(getpid() - 100);
+	have_child(vm);
+}
+
+/* A child alone has the VM's statistics open. */
+static void leave_alone(struct vm *vm)
+{
+	const int stats = check(ioctl(vm->fd, KVM_GET_STATS_FD, 0), "VM's statistics");
+
+	have_child(vm);
+	close(stats);
+}
+
+static void have_server(struct vm *vm)
+{
+	if (!check(fork(), "fork"))
+		serve();
+}
+
+static void map_huge_pages(struct vm *vm)
+{
+	if (mmap(NULL, 64 << 20, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_NORESERVE, -1, 0) == MAP_FAILED)
+		fail("huge pages: %s\n", strerror(errno));
+}
+
+static void make_another(struct vm *vm)
+{
+	static struct vm other;
+
+	make_vm(&other);
+	other.entries[1] = 0x5003;
+}
+
+/* Nothing is left of the VM but its table and its mappings. */
+static void close_vm(struct vm *vm)
+{
+	munmap(vm->run, vm->run_size);
+	close(vm->fd);
+	close(vm->vcpu);
+	say("count", "0\n");
+	for (;;)
+		pause();
+}
+
+static void orphan_irqs(struct vm *vm)
+{
+	add_irqs(vm);
+	close(vm->xics);
+	vm->xics = 0;
+}
+
+static void open_container(struct vm *vm)
+{
+	check(open("/dev/vfio/vfio", O_RDWR), "/dev/vfio/vfio");
+}
+
+static void open_vhost(struct vm *vm)
+{
+	check(open("/dev/vhost-net", O_RDWR), "/dev/vhost-net");
+}
+
+static int own_vhost_fd(void)
+{
+	const int vhost = check(open("/dev/vhost-net", O_RDWR), "/dev/vhost-net");
+
+	check(ioctl(vhost, VHOST_SET_OWNER), "VHOST_SET_OWNER");
+	return vhost;
+}
+
+static void own_vhost(struct vm *vm)
+{
+	own_vhost_fd();
+}
+
+static void poll_vhost(struct vm *vm)
+{
+	struct vhost_vring_state polling = { .num = 50 };
+
+	check(ioctl(own_vhost_fd(), VHOST_SET_VRING_BUSYLOOP_TIMEOUT, &polling), "polling");
+}
+
+static void open_userfault(struct vm *vm)
+{
+	check((int)syscall(SYS_userfaultfd, 0), "userfaultfd");
+}
+
+static void have_aio(struct vm *vm)
+{
+	wishes.aio = true;
+	check(start_aio(access("/dev/vdb", F_OK) ? NULL : "/dev/vdb"), "AIO");
+}
+
+static void enable_nested(struct vm *vm)
+{
+	struct kvm_enable_cap nested = { .cap = KVM_CAP_PPC_NESTED_HV, .args[0] = 1 };
+
+	check(ioctl(vm->fd, KVM_ENABLE_CAP, &nested), "nested guests");
+}
+
+static void make_vfio_device(struct vm *vm)
+{
+	struct kvm_create_device vfio = { .type = KVM_DEV_TYPE_VFIO };
+
+	check(ioctl(vm->fd, KVM_CREATE_DEVICE, &vfio), "VFIO");
+}
+
+static void write_private(struct vm *vm)
+{
+	uint64_t *private = mmap(NULL, ENTRIES * 8, PROT_READ | PROT_WRITE, MAP_PRIVATE, vm->table,
+				 0);
+
+	if (private == MAP_FAILED)
+		fail("private mapping: %s\n", strerror(errno));
+	private[5] = 1;
+}
+
+static const struct {
+	const char *name;
+	void (*make)(struct vm *vm);
+} oddities[] = {
+	{ "order", scatter },	      { "dup", duplicate },
+	{ "child", have_child },      { "lower", have_lower_child },
+	{ "alone", leave_alone },     { "limit", want_limit },
+	{ "socket", have_server },    { "huge", map_huge_pages },
+	{ "events", add_events },     { "stores", want_stores },
+	{ "two", make_another },      { "closed", close_vm },
+	{ "irqs", add_irqs },	      { "log", want_log },
+	{ "vector", want_vectors },   { "tm", want_tm },
+	{ "orphans", orphan_irqs },   { "container", open_container },
+	{ "vhost", open_vhost },      { "owned", own_vhost },
+	{ "polling", poll_vhost },    { "userfault", open_userfault },
+	{ "aio", have_aio },	      { "nested", enable_nested },
+	{ "vfio", make_vfio_device }, { "private", write_private },
+};
+
+/* @what is one of these, or a file to open. */
+static bool make_odd(struct vm *vm, const char *what)
+{
+	size_t i;
+
+	if (what[0] == '/') {
+		check(open(what, O_RDWR), what);
+		return true;
+	}
+	for (i = 0; i < sizeof(oddities) / sizeof(oddities[0]); i++) {
+		if (strcmp(what, oddities[i].name))
+			continue;
+		oddities[i].make(vm);
+		return true;
+	}
+	fprintf(stderr, "odd-vmm: what is %s?\n", what);
+	return false;
+}
+
+/* What the guest has had the VMM do, after an exit. */
+static void go_on(struct vm *vm)
+{
+	static unsigned long reads;
+
+	if (vm->vectors && !count && vm->run->exit_reason == KVM_EXIT_PAPR_HCALL)
+		start_vectors(vm);
+	handle_exit(vm);
+	if (vm->log && vm->run->exit_reason == KVM_EXIT_PAPR_HCALL && count && !(count & 15))
+		check_log(vm);
+	if (vm->xics && (!(count & 63) || count < 64))
+		show_irqs(vm);
+	if (!(count & 63) || count < 64)
+		say("count", "%" PRIu64 "\n", count);
+	if (wishes.stores)
+		store(vm);
+	if (wishes.aio && !(count & 63)) {
+		reads += check(take_aio(), "AIO");
+		say("reads", "%lu\n", reads);
+	}
+	if (vm->entries[1] != 0x3003)
+		fail("the table's mapping shows %#" PRIx64 "\n", vm->entries[1]);
+}
+
 int main(int argc, char **argv)
 {
-	struct vm vm = {}, other = {};
-	struct kvm_create_device vfio = { .type = KVM_DEV_TYPE_VFIO };
-	struct kvm_enable_cap nested = { .cap = KVM_CAP_PPC_NESTED_HV, .args[0] = 1 };
-	struct vhost_vring_state polling = { .num = 50 };
-	int vhost;
+	struct vm vm = {};
 	struct rlimit none = {};
-	bool stores = false, tm = false, aio = false, limit = false;
-	unsigned long reads = 0;
-	uint64_t *private;
-	int i, stats;
+	int i;
 
 	if (argc < 2) {
 		fputs("Usage: odd-vmm DIR WHAT...\n", stderr);
 		return 2;
 	}
 	dir = argv[1];
+	/* The log is there from the beginning. */
 	for (i = 2; i < argc; i++)
 		if (!strcmp(argv[i], "log"))
 			vm.log = true;
 	make_vm(&vm);
-	for (i = 2; i < argc; i++) {
-		if (!strcmp(argv[i], "order")) {
-			scatter(&vm);
-		} else if (!strcmp(argv[i], "dup")) {
-			check(dup(vm.fd) | dup(vm.vcpu) | dup(vm.table) | dup(vm.kvm), "dup");
-		} else if (!strcmp(argv[i], "child")) {
-			if (!check(fork(), "fork"))
-				child(&vm);
-		} else if (!strcmp(argv[i], "lower")) {
-			set_last_pid(getpid() - 100);
-			if (!check(fork(), "fork"))
-				child(&vm);
-		} else if (!strcmp(argv[i], "alone")) {
-			stats = check(ioctl(vm.fd, KVM_GET_STATS_FD, 0), "VM's statistics");
-			if (!check(fork(), "fork"))
-				child(&vm);
-			close(stats);
-		} else if (!strcmp(argv[i], "limit")) {
-			limit = true;
-		} else if (!strcmp(argv[i], "socket")) {
-			if (!check(fork(), "fork"))
-				serve();
-		} else if (!strcmp(argv[i], "huge")) {
-			if (mmap(NULL, 64 << 20, PROT_READ | PROT_WRITE,
-				 MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_NORESERVE, -1,
-				 0) == MAP_FAILED)
-				fail("huge pages: %s\n", strerror(errno));
-		} else if (!strcmp(argv[i], "events")) {
-			add_events(&vm);
-		} else if (!strcmp(argv[i], "stores")) {
-			stores = true;
-		} else if (!strcmp(argv[i], "two")) {
-			make_vm(&other);
-			other.entries[1] = 0x5003;
-		} else if (!strcmp(argv[i], "closed")) {
-			munmap(vm.run, vm.run_size);
-			close(vm.fd);
-			close(vm.vcpu);
-			say("count", "0\n");
-			for (;;)
-				pause();
-		} else if (!strcmp(argv[i], "irqs")) {
-			add_irqs(&vm);
-		} else if (!strcmp(argv[i], "log")) {
-			/* see above */
-		} else if (!strcmp(argv[i], "vector")) {
-			vm.vectors = true;
-		} else if (!strcmp(argv[i], "tm")) {
-			tm = true;
-		} else if (!strcmp(argv[i], "orphans")) {
-			add_irqs(&vm);
-			close(vm.xics);
-			vm.xics = 0;
-		} else if (!strcmp(argv[i], "container")) {
-			check(open("/dev/vfio/vfio", O_RDWR), "/dev/vfio/vfio");
-		} else if (!strcmp(argv[i], "vhost")) {
-			check(open("/dev/vhost-net", O_RDWR), "/dev/vhost-net");
-		} else if (!strcmp(argv[i], "owned")) {
-			check(ioctl(check(open("/dev/vhost-net", O_RDWR), "/dev/vhost-net"),
-				    VHOST_SET_OWNER),
-			      "VHOST_SET_OWNER");
-		} else if (!strcmp(argv[i], "polling")) {
-			vhost = check(open("/dev/vhost-net", O_RDWR), "/dev/vhost-net");
-			check(ioctl(vhost, VHOST_SET_OWNER), "VHOST_SET_OWNER");
-			check(ioctl(vhost, VHOST_SET_VRING_BUSYLOOP_TIMEOUT, &polling), "polling");
-		} else if (argv[i][0] == '/') {
-			check(open(argv[i], O_RDWR), argv[i]);
-		} else if (!strcmp(argv[i], "userfault")) {
-			check((int)syscall(SYS_userfaultfd, 0), "userfaultfd");
-		} else if (!strcmp(argv[i], "aio")) {
-			aio = true;
-			check(start_aio(access("/dev/vdb", F_OK) ? NULL : "/dev/vdb"), "AIO");
-		} else if (!strcmp(argv[i], "nested")) {
-			check(ioctl(vm.fd, KVM_ENABLE_CAP, &nested), "nested guests");
-		} else if (!strcmp(argv[i], "vfio")) {
-			check(ioctl(vm.fd, KVM_CREATE_DEVICE, &vfio), "VFIO");
-		} else if (!strcmp(argv[i], "private")) {
-			private = mmap(NULL, ENTRIES * 8, PROT_READ | PROT_WRITE, MAP_PRIVATE,
-				       vm.table, 0);
-			if (private == MAP_FAILED)
-				fail("private mapping: %s\n", strerror(errno));
-			private[5] = 1;
-		} else {
-			fprintf(stderr, "odd-vmm: what is %s?\n", argv[i]);
+	for (i = 2; i < argc; i++)
+		if (!make_odd(&vm, argv[i]))
 			return 2;
-		}
-	}
 	start_guest(&vm);
-	if (tm)
+	if (wishes.tm)
 		transact(&vm);
-	if (limit) {
-		/* what is printed later has its memory by now */
+	if (wishes.limit) {
+		/* What is printed later has its memory by now. */
 		say("count", "%d\n", 0);
 		check(setrlimit(RLIMIT_AS, &none), "RLIMIT_AS");
 	}
 	for (;;) {
-		if (ioctl(vm.vcpu, KVM_RUN, 0)) {
+		if (!ioctl(vm.vcpu, KVM_RUN, 0)) {
+			go_on(&vm);
+		} else if (errno != EINTR && errno != EAGAIN) {
 			/* KVM-HV does not always give KVM_EXIT_INTR together with EINTR. */
-			if (errno != EINTR && errno != EAGAIN)
-				fail("KVM_RUN: %s\n", strerror(errno));
-			continue;
+			fail("KVM_RUN: %s\n", strerror(errno));
 		}
-		if (vm.vectors && !count && vm.run->exit_reason == KVM_EXIT_PAPR_HCALL)
-			start_vectors(&vm);
-		handle_exit(&vm);
-		if (vm.log && vm.run->exit_reason == KVM_EXIT_PAPR_HCALL && count && !(count & 15))
-			check_log(&vm);
-		if (vm.xics && (!(count & 63) || count < 64))
-			show_irqs(&vm);
-		if (!(count & 63) || count < 64)
-			say("count", "%" PRIu64 "\n", count);
-		if (stores)
-			store(&vm);
-		if (aio && !(count & 63)) {
-			reads += check(take_aio(), "AIO");
-			say("reads", "%lu\n", reads);
-		}
-		if (vm.entries[1] != 0x3003)
-			fail("the table's mapping shows %#" PRIx64 "\n", vm.entries[1]);
 	}
 }
