@@ -176,7 +176,8 @@ int tce_pack_stream(const struct tce_source *source, const struct tce_sink *sink
  * No byte is written before the hash that covers it has been checked.
  *
  * Return: 0, %TCE_ERR_NOT_IMAGE when it is no packed stream, %TCE_ERR_VERSION, %TCE_ERR_TORN,
- * %TCE_ERR_CORRUPT, %TCE_ERR_LIMIT, or as tce_pack_stream().
+ * %TCE_ERR_CORRUPT, %TCE_ERR_LIMIT, as tce_pack_stream(), or, for a table's image inside it, as
+ * tce_next_table().
  */
 int tce_unpack_stream(const struct tce_source *source, const struct tce_sink *sink,
 		      const struct tce_stream_hooks *hooks, struct tce_stream_stats *stats,

@@ -484,7 +484,7 @@ int tce_next_extent(struct tce_reader *reader, struct tce_extent *extent, struct
  * tce_next_table() has returned 0, only the payloads of skipped tables may still be damaged. An
  * image with updates is read as a whole.
  *
- * Return: 0, or as tce_next_table().
+ * Return: 0, %TCE_ERR_UNSUPPORTED where the source can't seek, or as tce_next_table().
  */
 int tce_skip_table(struct tce_reader *reader, struct tce_error *err);
 
@@ -918,8 +918,8 @@ int tce_create_sender(struct tce_sender **sender, struct tce_table *table,
  * @round: receives what was sent, or NULL.
  * @err: what failed.
  *
- * Return: 0, %TCE_ERR_IO, %TCE_ERR_NOMEM, %TCE_ERR_ARG after the last round, %TCE_ERR_LIMIT after
- * too many, or as tce_next_data() and tce_read_words().
+ * Return: 0, %TCE_ERR_IO, %TCE_ERR_NOMEM, %TCE_ERR_ARG after the last round or an error,
+ * %TCE_ERR_LIMIT after too many, or as tce_next_data() and tce_read_words().
  */
 int tce_send_round(struct tce_sender *sender, bool last, struct tce_round *round,
 		   struct tce_error *err);
@@ -937,9 +937,9 @@ void tce_destroy_sender(struct tce_sender *sender);
  * @source: where from. Nothing after the last round is read.
  * @err: what failed; with %TCE_ERR_REFUSED its index is that of the refused entry.
  *
- * Return: 0, %TCE_ERR_NOT_IMAGE, %TCE_ERR_VERSION, %TCE_ERR_TORN, %TCE_ERR_CORRUPT,
- * %TCE_ERR_GEOMETRY, %TCE_ERR_LIMIT, %TCE_ERR_RANGE, %TCE_ERR_NOMEM, or as tce_write_words() and
- * tce_clear_words().
+ * Return: 0, %TCE_ERR_ARG without a @source, %TCE_ERR_NOT_IMAGE, %TCE_ERR_VERSION, %TCE_ERR_TORN,
+ * %TCE_ERR_CORRUPT, %TCE_ERR_GEOMETRY, %TCE_ERR_LIMIT, %TCE_ERR_RANGE, %TCE_ERR_NOMEM, or as
+ * tce_write_words() and tce_clear_words().
  */
 int tce_receive_table(struct tce_table *table, const struct tce_source *source,
 		      struct tce_error *err);
