@@ -121,7 +121,7 @@ static int check_host(const KvmCriu__Vm *vm, int kvm)
 /* Images that nobody looks for before the VM is made, or at all. */
 static int check_parts(const KvmCriu__Vm *vm)
 {
-	char name[64];
+	char name[IMAGE_NAME_LEN];
 
 	snprintf(name, sizeof(name), "kvm-hpt-%" PRIu64 ".img", vm->number);
 	if (!strcmp(vm->mmu, "hpt") && vm->hpt_order && !is_listed(name))

@@ -98,7 +98,7 @@ static int search_range(struct copies *copies, uint64_t at, uint64_t end, uint64
 			    words[i + COPY_DECR_FREQ] == TB_FREQUENCY &&
 			    add_copy(copies, at + i * sizeof(*words)))
 				return -1;
-		/* one may reach into the next piece */
+		/* A copy may reach into the next piece. */
 		at += i * sizeof(*words);
 	}
 	return 0;
@@ -118,7 +118,7 @@ static bool has_guest_memory(const KvmCriu__Vm *vm, uint64_t start, uint64_t end
 static int search_memory(struct copies *copies, const KvmCriu__Vm *vm)
 {
 	uint64_t *words = malloc(CHUNK_WORDS * sizeof(*words)), start, end, inode;
-	char path[64], *line = NULL, perm[5];
+	char path[PATH_LEN], *line = NULL, perm[5];
 	size_t room = 0;
 	FILE *file;
 	bool heap;
@@ -235,10 +235,10 @@ int save_clock(pid_t pid, KvmCriu__Vm *vm)
 {
 	const struct copies *copies = early;
 
-	/* one clock for all vCPUs */
+	/* All vCPUs have one clock. */
 	if (vm->n_vcpu)
 		vm->guest_timebase += reg_value(find_reg(vm->vcpu[0], KVM_REG_PPC_TB_OFFSET), 0);
-	/* nobody has set one, so nobody has a copy */
+	/* Nobody has set one, so nobody has a copy. */
 	if (!has_offset(vm))
 		return 0;
 	while (copies && copies->pid != pid)
@@ -293,7 +293,7 @@ static void set_one_reg(struct task *task, int fd, uint64_t id, const void *valu
 int start_clock(pid_t pid, struct task *task, const KvmCriu__Vm *vm)
 {
 	static const char failed[] = "KVM refuses a timebase offset";
-	/* rounded up, so the clock never goes back; one number, so all vCPUs have the same time */
+	/* It is rounded up, so no clock goes back, and is one number, so all vCPUs agree. */
 	uint64_t offset = round_offset(vm->guest_timebase - read_timebase());
 	const KvmCriu__Reg *dec;
 	size_t i;
@@ -305,7 +305,7 @@ int start_clock(pid_t pid, struct task *task, const KvmCriu__Vm *vm)
 		if (make_room(task, 2, 2 * (sizeof(offset) + sizeof(struct kvm_one_reg)), failed))
 			return -1;
 		set_one_reg(task, vm->vcpu[i]->fd, KVM_REG_PPC_TB_OFFSET, &offset);
-		/* in guest time; without one, a new offset makes one up */
+		/* It is in guest time. Without one, a new offset makes one up. */
 		dec = find_reg(vm->vcpu[i], KVM_REG_PPC_DEC_EXPIRY);
 		if (dec)
 			set_one_reg(task, vm->vcpu[i]->fd, dec->id, dec->value.data);

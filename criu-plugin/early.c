@@ -38,7 +38,7 @@ struct early_table {
 	uint64_t vm, inode;
 	struct tce_geometry geometry;
 	int view, image_fd;
-	char name[64];
+	char name[IMAGE_NAME_LEN];
 	struct tce_table *table;
 	struct tce_sender *sender; /* while it is there, the log is on */
 	bool finished;		   /* the image is whole */

@@ -198,7 +198,7 @@ int finish_process(pid_t pid)
 	KvmCriu__Task *saved;
 	struct task *task;
 	int failed, ret = -1;
-	char name[64];
+	char name[IMAGE_NAME_LEN];
 
 	if (!vpid)
 		return -1;

@@ -35,7 +35,7 @@ static struct range new_part(const struct guard *guard, struct range range)
 {
 	size_t i;
 
-	/* in ascending order */
+	/* They are in ascending order. */
 	for (i = 0; i < guard->nr_ranges; i++) {
 		const struct range *was = &guard->ranges[i];
 
@@ -103,7 +103,7 @@ static int note_present(void *arg, const struct range *range, const char *name)
 	struct present *present = arg;
 	const struct kvm_process *process = present->process;
 
-	/* both in ascending order */
+	/* Both are in ascending order. */
 	while (present->next < process->nr_maps &&
 	       process->maps[present->next].start < range->start)
 		present->next++;

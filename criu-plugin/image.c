@@ -26,7 +26,7 @@
 
 struct image {
 	FILE *file;
-	char name[64];
+	char name[IMAGE_NAME_LEN];
 };
 
 int open_image_fd(const char *name)

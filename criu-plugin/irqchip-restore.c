@@ -201,7 +201,7 @@ static int set_targets(struct task *task, const KvmCriu__IrqController *controll
 
 		if (!n)
 			reset_task(task);
-		/* a new source has no target */
+		/* A new source has no target. */
 		if (!(source->config & KVM_XIVE_SOURCE_MASKED_MASK)) {
 			uint64_t *value = add_attr(task, controller->fd, KVM_SET_DEVICE_ATTR,
 						   KVM_DEV_XIVE_GRP_SOURCE_CONFIG, source->irq,
@@ -239,7 +239,7 @@ int finish_irqchip(pid_t pid, struct task *task, const KvmCriu__Vm *vm)
 
 	if (!controller || !is_xive(controller))
 		return 0;
-	/* a target needs its queue, and the state of a source its target */
+	/* A target needs its queue, and the state of a source its target. */
 	for (i = 0; i < controller->n_queue; i++) {
 		const KvmCriu__EventQueue *queue = controller->queue[i];
 		void *value;

@@ -113,7 +113,7 @@ static int save_queues(const struct kvm_process *process, struct task *task, con
 		for (priority = 0; priority < PRIORITIES; priority++) {
 			KvmCriu__EventQueue *queue;
 
-			/* not in use */
+			/* It is not in use. */
 			if (!config[priority]->qshift)
 				continue;
 			queue = add_element(&controller->n_queue, &controller->queue,

@@ -22,7 +22,7 @@ uint64_t irq_state_reg(const KvmCriu__IrqController *controller)
 
 size_t irq_state_size(const KvmCriu__IrqController *controller)
 {
-	return is_xive(controller) ? 16 : 8;
+	return is_xive(controller) ? 2 * sizeof(uint64_t) : sizeof(uint64_t);
 }
 
 void *map_esbs(pid_t pid, const KvmCriu__IrqController *controller, size_t *size)

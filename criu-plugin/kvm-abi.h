@@ -42,15 +42,15 @@ struct kvm_vcpu_events {
 /* arch/powerpc/kvm/book3s_xics.h: the source numbers of XICS, and of XIVE from 0 on */
 #define IRQ_SOURCES_MAX (1 << 20)
 
-/* Kinds of in-kernel interrupt controllers that a vCPU has, kvm-irq-type of its fdinfo */
+/* Kinds of in-kernel interrupt controllers that a vCPU has, kvm-irq-type of its fdinfo. */
 #define IRQ_TYPE_NONE 0
 #define IRQ_TYPE_XICS 2
 #define IRQ_TYPE_XIVE 3
 
-/* LPCR bit of the partition's right to issue tlbie: arch/powerpc/include/asm/reg.h */
+/* LPCR bit of the partition's right to issue tlbie: arch/powerpc/include/asm/reg.h. */
 #define LPCR_GTSE 0x400
 
-/* The bit of a process table entry that says radix: arch/powerpc/include/asm/mmu.h's PATB_GR */
+/* The bit of a process table entry that says radix: arch/powerpc/include/asm/mmu.h's PATB_GR. */
 #define PATB_GR (1ULL << 63)
 
 #ifdef __powerpc64__
@@ -58,7 +58,7 @@ static inline uint32_t read_pvr(void)
 {
 	unsigned long pvr;
 
-	/* the kernel emulates this for user space */
+	/* The kernel emulates this for user space. */
 	asm("mfspr %0, 287" : "=r"(pvr));
 	return pvr;
 }

@@ -39,7 +39,8 @@ static inline uint64_t now_us(void)
 
 /* ---- image.c: files in CRIU's image folder ---- */
 
-#define IMAGE_VERSION  3 /* of a VM's; the others' are below */
+#define IMAGE_VERSION  3  /* of a VM's; the others' are below */
+#define IMAGE_NAME_LEN 64 /* of such a file's name */
 #define TASK_VERSION   3
 #define SOCKET_VERSION 2
 #define VM_TYPE	       "hv"

@@ -173,7 +173,7 @@ static int save_vms(const struct kvm_process *process, struct task *task, KvmCri
 
 static int save_task(const struct kvm_process *process, KvmCriu__Task *image)
 {
-	char name[64];
+	char name[IMAGE_NAME_LEN];
 	size_t i;
 
 	for (i = 0; i < process->nr_maps; i++) {
@@ -259,7 +259,7 @@ static int pause_devices(int pid)
 		find_clocks(pid);
 		save_early(pid);
 	}
-	/* CRIU would not call other plugins' hooks */
+	/* CRIU would not call other plugins' hooks. */
 	return -ENOTSUP;
 }
 CR_PLUGIN_REGISTER_HOOK(CR_PLUGIN_HOOK__PAUSE_DEVICES, pause_devices)
@@ -354,7 +354,7 @@ static int dump_file(int fd, int id)
 {
 	KvmCriu__File image = KVM_CRIU__FILE__INIT;
 	struct kvm_fd found;
-	char name[64];
+	char name[IMAGE_NAME_LEN];
 	off_t pos;
 	int ret;
 
@@ -459,7 +459,7 @@ static int resume_devices_late(int pid)
 	}
 	ret = finish_process(pid);
 	if (ret == -1) {
-		/* CRIU only logs this, and would let the process run into its missing mappings */
+		/* CRIU only logs this, and would let the process run into its missing mappings. */
 		pr_err("Process %d can't run like this: killed\n", pid);
 		kill(pid, SIGKILL);
 	}
@@ -485,9 +485,9 @@ static int plugin_init(int stage)
 	dumping = stage == CR_PLUGIN_STAGE__DUMP;
 	switch (stage) {
 	case CR_PLUGIN_STAGE__DUMP:
-		/* without KVM there is nothing to save; the module may have it come later */
+		/* Without KVM there is nothing to save; the module may have it come later. */
 		disabled = access("/dev/kvm", F_OK) != 0;
-		/* of a dump before this one in the same process, a service */
+		/* A service may have dumped before in the same process. */
 		drop_all_early();
 		streamed = images_are_streamed();
 		return start_manifest();

@@ -15,6 +15,8 @@
 /* include/linux/sched.h: PF_USER_WORKER */
 #define USER_WORKER 0x4000
 
+#define ROOM_FIRST  4096 /* for the text of a file */
+
 static int read_text(const char *path, struct fdinfo *info)
 {
 	FILE *file = fopen(path, "re");
@@ -28,7 +30,7 @@ static int read_text(const char *path, struct fdinfo *info)
 	}
 	do {
 		if (room - info->len < 2) {
-			room = room ? room * 2 : 4096;
+			room = room ? room * 2 : ROOM_FIRST;
 			text = realloc(info->text, room);
 			if (!text) {
 				pr_err("Out of memory\n");
@@ -169,7 +171,7 @@ unsigned int read_vpid(pid_t pid)
 
 	if (read_status(&status, pid))
 		return 0;
-	/* outermost to innermost: the last one is the process's own view */
+	/* The outermost comes first, the process's own view last. */
 	text = next_fdinfo(&status, "NSpid", NULL);
 	while (text && *text && *text != '\n') {
 		vpid = strtoul(text, NULL, 10);
@@ -211,7 +213,7 @@ bool is_frozen(pid_t pid)
 	snprintf(path, sizeof(path), "/proc/%d/cgroup", pid);
 	if (access(path, R_OK) || read_text(path, &groups))
 		return false;
-	/* version 2: it has no number and no name */
+	/* A hierarchy of version 2 has no number and no name. */
 	group = next_fdinfo(&groups, "0:", NULL);
 	if (group && !read_cgroup_file(&events, group, "cgroup.events")) {
 		frozen = strstr(events.text, "frozen 1");

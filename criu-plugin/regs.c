@@ -12,7 +12,7 @@
 #include "kvm-plugin.h"
 #include "regs.h"
 
-/* not in every header that this may be built with */
+/* Not every header that this may be built with has these. */
 #ifndef KVM_REG_PPC_DEXCR
 #define KVM_REG_PPC_DEXCR     (KVM_REG_PPC | KVM_REG_SIZE_U64 | 0xc6)
 #define KVM_REG_PPC_HASHKEYR  (KVM_REG_PPC | KVM_REG_SIZE_U64 | 0xc7)
@@ -24,7 +24,7 @@
 #endif
 
 const struct reg_range reg_ranges[] = {
-	/* what others depend on comes first: the CPU's level, and what translation is based on */
+	/* What others depend on comes first: the CPU's level, and what translation is based on. */
 	{ KVM_REG_PPC_ARCH_COMPAT, 1 },
 	{ KVM_REG_PPC_LPCR_64, 1 },
 	{ KVM_REG_PPC_PTCR, 1 },
@@ -108,12 +108,12 @@ const struct reg_range reg_ranges[] = {
 	{ KVM_REG_PPC_BESCR, 1 },
 	{ KVM_REG_PPC_PPR, 1 },
 
-	/* KVM takes the SLB shadow and the dispatch log only behind the VPA */
+	/* KVM takes the SLB shadow and the dispatch log only behind the VPA. */
 	{ KVM_REG_PPC_VPA_ADDR, 1 },
 	{ KVM_REG_PPC_VPA_SLB, 1 },
 	{ KVM_REG_PPC_VPA_DTL, 1 },
 
-	/* the decrementer's expiry is in guest time, which the offset makes */
+	/* The decrementer's expiry is in guest time, which the offset makes. */
 	{ KVM_REG_PPC_TB_OFFSET, 1 },
 	{ KVM_REG_PPC_DEC_EXPIRY, 1 },
 };

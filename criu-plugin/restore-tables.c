@@ -54,7 +54,7 @@ int load_hpt(const struct vm *vm)
 	KvmCriu__HptChunk *chunk = NULL;
 	struct image *image;
 	int fd, failed = 1;
-	char name[64];
+	char name[IMAGE_NAME_LEN];
 
 	if (strcmp(vm->image->mmu, "hpt") || !vm->image->hpt_order)
 		return 0;
@@ -87,14 +87,14 @@ static int load_table(const KvmCriu__Vm *vm, const KvmCriu__Table *saved, int fd
 	struct tce_table *table = NULL;
 	struct tce_geometry none;
 	int image_fd, more, ret = -1;
-	char name[64];
+	char name[IMAGE_NAME_LEN];
 
 	table_image_name(name, sizeof(name), vm->number, saved->liobn);
 	if (open_table_image(vm, saved, &reader, &image_fd))
 		return -1;
 	if (tce_open_table(&table, fd, &err) || tce_load_table(table, reader, NULL, NULL, &err))
 		goto err;
-	/* only its end says that an image is whole */
+	/* Only its end says that an image is whole. */
 	more = tce_next_table(reader, &none, &err);
 	if (more > 0)
 		pr_err("Image %s has more than one table\n", name);

@@ -147,7 +147,7 @@ static int make_vcpus(struct vm *vm)
 			return -1;
 		if (vcpu->osi && enable_on_vcpu(fd, KVM_CAP_PPC_OSI, vcpu, "OSI hcalls"))
 			return -1;
-		/* of the VM, but set through a vCPU */
+		/* This is the VM's, but is set through a vCPU. */
 		if (!i && vm->image->fwnmi && enable_on_vcpu(fd, KVM_CAP_PPC_FWNMI, vcpu, "FWNMI"))
 			return -1;
 	}
@@ -159,7 +159,7 @@ static int set_slots(const struct vm *vm)
 	bool log_full = logs_dirty_pages(vm->image);
 	size_t i;
 
-	/* what a reader of a dirty log had not fetched yet must not be lost: all of it is dirty */
+	/* What a reader of a dirty log had not fetched yet must not be lost: all of it is dirty. */
 	if (log_full && vm_enable(vm, KVM_CAP_PPC_DIRTY_LOG_FULL, 1, 0, "dirty logs"))
 		return -1;
 	for (i = 0; i < vm->image->n_slot; i++) {
@@ -258,7 +258,7 @@ static int make_vm(struct vm *vm)
 		       vm->image->number, vm->image->owner, getpid());
 		return -1;
 	}
-	/* what comes later stands on what comes before: entries of tables on memory slots, say */
+	/* What comes later stands on what comes before: entries of tables on memory slots, say. */
 	if (create_vm(vm) || configure_vm(vm) || make_vcpus(vm) || set_slots(vm) || set_mmu(vm) ||
 	    make_hpt(vm) || load_hpt(vm) || make_tables(vm) || set_vcpus(vm) || make_device(vm) ||
 	    load_device(vm) || set_coalesced(vm))
@@ -361,7 +361,7 @@ int restore_file(uint32_t id)
 {
 	KvmCriu__File *file;
 	int failed, fd = -1;
-	char name[64];
+	char name[IMAGE_NAME_LEN];
 	struct vm *vm;
 
 	snprintf(name, sizeof(name), "kvm-file-%x.img", id);

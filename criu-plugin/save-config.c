@@ -110,7 +110,7 @@ static int save_ioeventfds(struct saver *saver, const struct fdinfo *info)
 		uint64_t match = 0;
 		int id, got;
 
-		/* KVM makes this one by itself, beside the one on the mmio bus with length 0 */
+		/* KVM makes this one by itself, beside the one on the mmio bus with length 0. */
 		if (!strncmp(line, "bus fast-mmio ", 14))
 			continue;
 		io = add_element(&saver->vm->n_ioeventfd, &saver->vm->ioeventfd,
@@ -154,7 +154,7 @@ static int save_hcalls(struct saver *saver, const struct fdinfo *info)
 
 	if (!text)
 		return missing(saver, "enabled hcalls");
-	/* each number is followed by a space; MAX_HCALL_OPCODE bounds how many there are */
+	/* Each number is followed by a space; MAX_HCALL_OPCODE bounds how many there are. */
 	saver->vm->hcall = calloc(strcspn(text, "\n") + 1, sizeof(*saver->vm->hcall));
 	if (!saver->vm->hcall) {
 		pr_err("Out of memory\n");

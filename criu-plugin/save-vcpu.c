@@ -17,7 +17,7 @@
 
 #define REGS_MAX     512 /* of KVM_GET_ONE_REG */
 #define REG_SIZE_MAX 16
-/* Versions of the architecture: PVR_ARCH_* in arch/powerpc/include/asm/reg.h */
+/* Versions of the architecture: PVR_ARCH_* in arch/powerpc/include/asm/reg.h. */
 #define PVR_LOGICAL_MASK 0xff000000
 #define PVR_LOGICAL	 0x0f000000
 #define VPA_SIZE	 640 /* of H_REGISTER_VPA */
@@ -114,7 +114,7 @@ static int keep_registers(const struct task *task, const struct reg_calls *calls
 		long result = task_result(task, calls->reg[i].call);
 		KvmCriu__Reg *saved;
 
-		/* a register that this CPU or this kernel does not have */
+		/* This CPU or this kernel does not have the register. */
 		if (result == -EINVAL || result == -ENXIO)
 			continue;
 		if (result < 0) {

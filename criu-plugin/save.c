@@ -30,7 +30,7 @@ static int save_hpt(struct saver *saver)
 	int call, local = -1, ret = -1;
 	KvmCriu__HptChunk chunk;
 	uint64_t remote;
-	char name[64];
+	char name[IMAGE_NAME_LEN];
 	ssize_t got;
 	char *buf;
 
@@ -57,7 +57,7 @@ static int save_hpt(struct saver *saver)
 	image = create_image(name);
 	if (!image)
 		goto out;
-	/* the first pass gives every entry, the next what changed in it: nothing, at last */
+	/* The first pass gives every entry, the next what changed in it: nothing, at last. */
 	while ((got = read(local, buf, HPT_CHUNK)) > 0) {
 		kvm_criu__hpt_chunk__init(&chunk);
 		chunk.data.data = (uint8_t *)buf;
@@ -109,7 +109,7 @@ static int save_whole_table(struct saver *saver, const struct kvm_fd *fd,
 	struct tce_error err = TCE_ERROR_INIT;
 	struct tce_table *table = NULL;
 	int local, ret = -1;
-	char name[64];
+	char name[IMAGE_NAME_LEN];
 	off_t pos;
 
 	local = get_fd(saver->process->pid, fd->fd);
@@ -147,7 +147,7 @@ static int save_table(struct saver *saver, const struct kvm_fd *fd)
 	struct tce_geometry geometry;
 	KvmCriu__Table *saved;
 	int ret = finish_early(saver->number, fd->inode, &geometry);
-	char name[64];
+	char name[IMAGE_NAME_LEN];
 
 	if (!ret)
 		ret = save_whole_table(saver, fd, &geometry);
@@ -200,6 +200,7 @@ static int save_tables(struct saver *saver, const struct fdinfo *info)
 static int read_settled(const struct saver *saver, struct fdinfo *info)
 {
 	const struct timespec pause = { .tv_nsec = 1000000 };
+	static const char injecting[] = " injecting";
 	const char *line;
 	int i;
 
@@ -208,7 +209,7 @@ static int read_settled(const struct saver *saver, struct fdinfo *info)
 			return -1;
 		line = NULL;
 		while ((line = next_fdinfo(info, "kvm-irqfd", line)))
-			if (memmem(line, strcspn(line, "\n"), " injecting", 10))
+			if (memmem(line, strcspn(line, "\n"), injecting, strlen(injecting)))
 				break;
 		if (!line)
 			return 0;
@@ -253,7 +254,7 @@ int save_vm(const struct kvm_process *process, struct task *task, const struct k
 	};
 	uint64_t began = now_us();
 	struct fdinfo info;
-	char name[64];
+	char name[IMAGE_NAME_LEN];
 	int ret = -1;
 
 	saver.vm = new_message(&kvm_criu__vm__descriptor);

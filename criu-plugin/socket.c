@@ -30,7 +30,7 @@ static void socket_name(char *name, size_t size, uint32_t id)
 
 /*
  * Does anybody listen at @path in the process's network? A line: address, references, protocol,
- * flags, type, state, inode, path
+ * flags, type, state, inode, path.
  */
 static bool is_listened_at(pid_t pid, const char *path)
 {
@@ -77,7 +77,7 @@ static bool is_accepted(pid_t pid, int fd)
 	path_len = len - offsetof(struct sockaddr_un, sun_path);
 	if (path_len > sizeof(addr.sun_path))
 		path_len = sizeof(addr.sun_path);
-	/* an accepted socket has the name of the one that it was accepted at */
+	/* An accepted socket has the name of the one that it was accepted at. */
 	memcpy(path, addr.sun_path, path_len);
 	return is_listened_at(pid, path);
 }
@@ -105,7 +105,7 @@ static bool is_to_be_hung_up(pid_t pid, int fd)
 int save_socket(pid_t pid, int fd, uint32_t id)
 {
 	KvmCriu__Socket image = KVM_CRIU__SOCKET__INIT;
-	char name[64];
+	char name[IMAGE_NAME_LEN];
 
 	if (!is_accepted(pid, fd) && !is_to_be_hung_up(pid, fd))
 		return -ENOTSUP;
@@ -121,7 +121,7 @@ int restore_socket(uint32_t id)
 	KvmCriu__Socket *image;
 	int failed, fds[2];
 	bool ours;
-	char name[64];
+	char name[IMAGE_NAME_LEN];
 
 	socket_name(name, sizeof(name), id);
 	image = load_message(name, &kvm_criu__socket__descriptor, true, &failed);

@@ -20,6 +20,7 @@
 
 #include "tap.h"
 
+#define BLOCK_BITS   32 /* of a word of ethtool's features */
 #define ETHER_LEN    6
 #define FEATURES_MAX 1024
 #define UP_FLAGS     (IFF_UP | IFF_PROMISC | IFF_ALLMULTI)
@@ -74,7 +75,7 @@ static int ask_ethtool(int sock, const KvmCriu__Tap *tap, void *request)
 
 static int count_features(int sock, const KvmCriu__Tap *tap, uint32_t *count)
 {
-	/* with the one number that is asked for */
+	/* It ends with the one number that is asked for. */
 	uint64_t request[sizeof(struct ethtool_sset_info) / sizeof(uint64_t) + 1] = { 0 };
 	struct ethtool_sset_info *info = (void *)request;
 
@@ -98,8 +99,8 @@ static uint32_t wanted_offloads(const struct ethtool_gstrings *names,
 	for (i = 0; i < names->len; i++) {
 		const char *name = (const char *)names->data + i * ETH_GSTRING_LEN;
 
-		if (i / 32 >= features->size ||
-		    !(features->features[i / 32].requested & 1U << i % 32))
+		if (i / BLOCK_BITS >= features->size ||
+		    !(features->features[i / BLOCK_BITS].requested & 1U << i % BLOCK_BITS))
 			continue;
 		for (k = 0; k < ARRAY_LEN(offloads); k++)
 			if (!strncmp(name, offloads[k].feature, ETH_GSTRING_LEN))
@@ -117,7 +118,7 @@ static int read_offloads(KvmCriu__Tap *tap, int sock)
 
 	if (count_features(sock, tap, &count))
 		return -1;
-	blocks = (count + 31) / 32;
+	blocks = (count + BLOCK_BITS - 1) / BLOCK_BITS;
 	names = calloc(1, sizeof(*names) + (size_t)count * ETH_GSTRING_LEN);
 	features = calloc(1, sizeof(*features) + blocks * sizeof(features->features[0]));
 	if (!names || !features) {

@@ -127,7 +127,7 @@ static int make_tap(const KvmCriu__Tap *tap, int fd)
 int restore_tap(uint32_t id)
 {
 	KvmCriu__Tap *tap;
-	char name[64];
+	char name[IMAGE_NAME_LEN];
 	int failed, fd;
 
 	snprintf(name, sizeof(name), "kvm-tap-%x.img", id);

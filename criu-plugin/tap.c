@@ -184,7 +184,7 @@ unsigned int count_taps(void)
 int save_tap(int fd, uint32_t id)
 {
 	const struct tap *tap;
-	char name[64];
+	char name[IMAGE_NAME_LEN];
 	int same;
 
 	for (tap = taps; tap; tap = tap->next) {

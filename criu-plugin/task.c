@@ -22,11 +22,14 @@
 #include "thread.h"
 
 /* The loop finds the list 64 KiB behind itself: a page, whichever size pages have. */
-#define CODE_SIZE  0x10000
-#define LIST_CALLS (TASK_CALLS_MAX + 1)
-#define LIST_SIZE  (LIST_CALLS * sizeof(struct call))
-#define DATA_SIZE  (1 << 20)
-#define MAP_SIZE   (CODE_SIZE + LIST_SIZE + DATA_SIZE)
+#define CODE_SIZE    0x10000
+#define LIST_CALLS   (TASK_CALLS_MAX + 1)
+#define LIST_SIZE    (LIST_CALLS * sizeof(struct call))
+#define DATA_SIZE    (1 << 20)
+#define MAP_SIZE     (CODE_SIZE + LIST_SIZE + DATA_SIZE)
+#define BUFFER_ALIGN 16
+/* What mmap() returns is an error number below this. */
+#define ADDRESS_MIN 4096
 
 /* The loop below knows this layout. */
 struct call {
@@ -163,7 +166,7 @@ struct task *open_task(pid_t pid)
 	if (plain_call(task, __NR_mmap, 0, MAP_SIZE, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS, -1, &result))
 		goto err;
-	if (result < 4096) {
+	if (result < ADDRESS_MIN) {
 		errno = result;
 		pr_perror("No room for code in process %d", pid);
 		goto err;
@@ -203,7 +206,7 @@ void *task_buffer(struct task *task, size_t size, uint64_t *remote)
 {
 	void *buffer = task->data + task->used;
 
-	size = (size + 15) & ~15UL;
+	size = (size + BUFFER_ALIGN - 1) & ~(BUFFER_ALIGN - 1UL);
 	if (size > DATA_SIZE - task->used) {
 		task->failed = true;
 		buffer = task->data;
@@ -218,7 +221,7 @@ void *task_buffer(struct task *task, size_t size, uint64_t *remote)
 int task_call(struct task *task, bool may_fail, long nr, uint64_t a0, uint64_t a1, uint64_t a2,
 	      uint64_t a3, uint64_t a4, uint64_t a5)
 {
-	/* one place is for the end of the list */
+	/* One place is for the end of the list. */
 	if (task->nr_calls == TASK_CALLS_MAX) {
 		task->failed = true;
 		return 0;
@@ -234,8 +237,8 @@ int task_call(struct task *task, bool may_fail, long nr, uint64_t a0, uint64_t a
 
 int make_room(struct task *task, int calls, size_t size, const char *failed)
 {
-	/* buffers begin at multiples of 16 bytes, a call has at most two */
-	size += calls * 2 * 16;
+	/* Buffers are aligned, and a call has at most two. */
+	size += calls * 2 * BUFFER_ALIGN;
 	if (task->nr_calls + calls <= TASK_CALLS_MAX && size <= DATA_SIZE - task->used)
 		return 0;
 	if (run_calls(task, failed))

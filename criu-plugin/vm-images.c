@@ -32,7 +32,7 @@ int open_table_image(const KvmCriu__Vm *vm, const KvmCriu__Table *table, struct 
 	struct tce_error err = TCE_ERROR_INIT;
 	struct tce_geometry geometry;
 	struct tce_source source;
-	char name[64];
+	char name[IMAGE_NAME_LEN];
 
 	*reader = NULL;
 	table_image_name(name, sizeof(name), vm->number, table->liobn);

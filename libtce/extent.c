@@ -201,7 +201,7 @@ void tce_expand_extent(const struct tce_extent *extent, uint64_t skip, uint64_t 
 		tce_fill_run(words, count, extent->tce + skip * extent->stride, extent->stride);
 }
 
-/* head, gap, stride, tce: what one run of a list takes at most */
+/* One run of a list takes at most this: head, gap, stride, tce. */
 #define PACKED_RUN_MAX (5 + 5 + 10 + 10)
 
 /*

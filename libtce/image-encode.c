@@ -83,7 +83,7 @@ static int write_payload(struct tce_writer *writer, TceExtent *extent, const uin
 {
 	extent->has_stored_size = 1;
 	extent->stored_size = (uint32_t)size;
-	/* the guest stands still while the last update is written */
+	/* The guest stands still while the last update is written. */
 	if (!writer->update && worth_squeezing(writer, payload, size)) {
 		size_t n = ZSTD_compressCCtx(writer->zstd, writer->squeezed, writer->squeezed_size,
 					     payload, size, 1);

@@ -124,7 +124,7 @@ int tce_next_side_by_side(struct tce_reader *reader, struct tce_extent *result,
 		result->first = reader->index;
 		result->count = end - reader->index;
 		reader->index = end;
-		/* no part has these, or an update says that they are zero now */
+		/* No part has these, or an update says that they are zero now. */
 		if (!extent || (!extent->words && !extent->tce && !extent->stride))
 			continue;
 		result->words = extent->words ? extent->words + skip : NULL;

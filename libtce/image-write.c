@@ -285,7 +285,7 @@ int tce_put_run(struct tce_writer *writer, const struct tce_extent *run, struct 
 			break;
 		tce_expand_extent(run, skip, extend_block(writer, index, n), n);
 		skip += n;
-		/* then it is known whether the run goes on */
+		/* Then it is known whether the run goes on. */
 		if (writer->filled == TCE_BLOCK_MAX)
 			ret = tce_encode_filled(writer, err);
 		if (!ret)

@@ -12,9 +12,10 @@
 #include "tce-kvm.h"
 #include "tce-private.h"
 
+#define WORD_BITS 64 /* of the dirty log */
 /* The log is fetched in steps of this many entries: a multiple of 32768, as it must be. */
 #define LOG_STEP  (1ULL << 24)
-#define LOG_WORDS (LOG_STEP >> KVM_SPAPR_TCE_DIRTY_SHIFT >> 6)
+#define LOG_WORDS ((LOG_STEP >> KVM_SPAPR_TCE_DIRTY_SHIFT) / WORD_BITS)
 
 struct tce_sender {
 	struct tce_table *table;
@@ -37,11 +38,11 @@ int tce_create_sender(struct tce_sender **result, struct tce_table *table,
 		return tce_set_error(err, TCE_ERR_UNKNOWN, 0, "the number of entries is not known");
 	sender = calloc(1, sizeof(*sender));
 	if (!sender)
-		return tce_set_error(err, TCE_ERR_NOMEM, ENOMEM, "no memory to send a table");
+		return tce_set_error(err, TCE_ERR_NOMEM, 0, "no memory to send a table");
 	sender->table = table;
 	sender->sink = *sink;
 	if (table->backend == TCE_BACKEND_KVM) {
-		/* started before the first look at the table, so that no change is missed */
+		/* It starts before the first look at the table, so that no change is missed. */
 		sender->logged = !ioctl(table->fd, KVM_SPAPR_TCE_START_DIRTY_LOG);
 		if (!sender->logged && errno != ENOTTY) {
 			int ret = tce_set_error(err, TCE_ERR_IO, errno,
@@ -85,7 +86,7 @@ static int put_entries(struct tce_sender *sender, uint64_t index, uint64_t count
 	for (; !ret && index < end; index += n) {
 		n = min_u64(end - index, TCE_BLOCK_MAX - index % TCE_BLOCK_MAX);
 		if (count > TCE_BLOCK_MAX) {
-			/* long enough to look for holes */
+			/* This is long enough to look for holes. */
 			ret = tce_next_data(sender->table, index, &first, &n, err);
 			if (ret < 0)
 				return ret;
@@ -142,10 +143,11 @@ static int put_logged(struct tce_sender *sender, struct tce_round *round, struct
 		if (ioctl(sender->table->fd, KVM_SPAPR_TCE_GET_DIRTY_LOG, &log))
 			return tce_set_table_error(sender->table, err, TCE_ERR_IO, errno, log.first,
 						   "cannot fetch the dirty log");
-		for (i = 0; i * 64 * group < log.count; i++) {
+		for (i = 0; i * WORD_BITS * group < log.count; i++) {
 			for (word = le64toh(sender->bitmap[i]); word; word &= word - 1) {
 				first = log.first +
-					(i * 64 + (unsigned int)__builtin_ctzll(word)) * group;
+					(i * WORD_BITS + (unsigned int)__builtin_ctzll(word)) *
+						group;
 				ret = add_range(sender, first, min_u64(group, entries - first),
 						round, err);
 				if (ret)
@@ -239,7 +241,7 @@ int tce_receive_table(struct tce_table *table, const struct tce_source *source,
 	int ret;
 
 	if (!words)
-		return tce_set_error(err, TCE_ERR_NOMEM, ENOMEM, "no memory to receive a table");
+		return tce_set_error(err, TCE_ERR_NOMEM, 0, "no memory to receive a table");
 	ret = tce_create_reader(&reader, source, err);
 	if (ret)
 		goto out_free;

@@ -163,7 +163,7 @@ static int skip_value(struct json *json)
 		}
 		return ret;
 	default:
-		/* a number or a word; what follows it tells whether it is one */
+		/* What follows a number or a word tells whether it is one. */
 		s = json->p;
 		while (json->p < json->end &&
 		       (*json->p == '-' || *json->p == '+' || *json->p == '.' ||
@@ -258,7 +258,7 @@ static int take_subsection(struct json *json, uint64_t *total)
 		if (ret)
 			return -1;
 	}
-	/* in the stream: mark, length of the name, the name, be32 version */
+	/* The stream has: mark, length of the name, the name, be32 version. */
 	if (!ret && __builtin_add_overflow(*total, 2 + name_len + 4, total))
 		return bad(json, "a size is too large");
 	return ret;

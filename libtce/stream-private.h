@@ -98,7 +98,7 @@ struct stream_section {
 	bool is_table;
 	bool replaced;	/* its runs go on as others */
 	uint64_t grown; /* which are so many bytes longer, modulo 2^64 */
-	/* what the description tells as the size of the runs, and where in it, if it does */
+	/* The description may tell the size of the runs, at this place in it. */
 	uint64_t runs_size;
 	size_t runs_at, runs_len;
 };

@@ -144,7 +144,7 @@ static int scan_words(struct scanner *scan, const struct tce_stream_table *table
 		count = (size_t)min_u64((in->end - in->pos) / WORD, left);
 		count = (size_t)min_u64(count, TCE_BLOCK_MAX - held);
 		load_words(scan->words + held, in->buf + in->pos, count);
-		/* they go out as words, not as bytes */
+		/* They go out as words, not as bytes. */
 		in->pos += WORD * count;
 		in->start = in->pos;
 		held += count;
@@ -281,7 +281,7 @@ int tce_stream_scan_table(struct scanner *scan, struct tce_stream_table *table, 
 	if (ret)
 		return ret;
 	bytes = in->buf + in->pos;
-	/* a newer version, or no table at all */
+	/* It is of a newer version, or no table at all. */
 	if (version < VERSION_MIN || version > VERSION_FLAT || load_be32(bytes) != instance ||
 	    bytes[8] > 1)
 		return tce_stream_scan_contents(scan, table->section_id);

@@ -163,7 +163,7 @@ int tce_load_extent(struct tce_table *table, const struct tce_extent *extent, ui
 	size_t written;
 	int ret;
 
-	/* only updates have that */
+	/* Only updates have that. */
 	if (!extent->words && !extent->tce && !extent->stride) {
 		ret = tce_clear_words(table, extent->first, extent->count, err);
 		if (!ret)

@@ -12,6 +12,8 @@
 
 #include "input.h"
 
+#define COPY_SIZE 65536 /* what is moved at a time */
+
 int open_scratch(void)
 {
 	const char *folders[] = { getenv("TMPDIR"), "/var/tmp", "/tmp" };
@@ -72,7 +74,7 @@ static int input_seek(void *ctx, int64_t distance)
 /* Put what is left of a pipe, what was read ahead included, into a scratch file, and read that. */
 static int spool_input(struct input *input)
 {
-	static uint8_t buf[65536];
+	static uint8_t buf[COPY_SIZE];
 	struct tce_sink sink;
 	ssize_t n;
 	int fd, ret = 0;

@@ -16,6 +16,8 @@
  */
 int open_scratch(void);
 
+#define AHEAD_MAX 4096 /* bytes that are read ahead */
+
 /**
  * struct input - a file or standard input, the beginning of which can be looked at
  * @fd: what is read.
@@ -31,7 +33,7 @@ struct input {
 	const char *name;
 	bool again;
 	off_t start;
-	uint8_t buf[4096];
+	uint8_t buf[AHEAD_MAX];
 	size_t begin;
 	size_t end;
 };
@@ -59,7 +61,7 @@ int keep_input(struct input *input, struct tce_error *err);
 /**
  * peek_input() - look at the first bytes without taking them
  * @input: the input, from which nothing has been read.
- * @len: how many, at most 4096.
+ * @len: how many, at most %AHEAD_MAX.
  * @got: receives how many there are; fewer than @len only when the input is that short.
  * @err: what failed.
  *

@@ -190,7 +190,7 @@ void print_text(FILE *out, const char *text)
 /* Decode one character of UTF-8, strictly. Return: its bytes, or 0 when it is none. */
 static size_t decode_utf8(const unsigned char *p, uint32_t *c)
 {
-	static const uint32_t smallest[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	static const uint32_t smallest[] = { 0, 0, 0x80, 0x800, UTF16_PAIRS };
 	size_t n = *p >= 0xf0 ? 4 : *p >= 0xe0 ? 3 : *p >= 0xc0 ? 2 : 1, i;
 
 	if (n == 1) {
@@ -226,7 +226,7 @@ void print_json_string(FILE *out, const char *text)
 			fprintf(out, "\\%c", (char)c);
 		else if (c >= ' ' && c < 0x7f)
 			putc((char)c, out);
-		else if (c < 0x10000)
+		else if (c < UTF16_PAIRS)
 			fprintf(out, "\\u%04" PRIx32, c);
 		else
 			fprintf(out, "\\u%04" PRIx32 "\\u%04" PRIx32, 0xd7c0 + (c >> 10),

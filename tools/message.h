@@ -23,6 +23,9 @@
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
+/* The first character that takes two units of UTF-16, and four bytes of UTF-8. */
+#define UTF16_PAIRS 0x10000U
+
 /* "LIOBN 0x", 16 digits, " of VM ", 20 digits, NUL */
 #define TABLE_NAME_SIZE 52
 

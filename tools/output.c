@@ -10,7 +10,7 @@
 
 #include "output.h"
 
-/* What ends a process that has not said what to do then */
+/* What ends a process that has not said what to do then. */
 static const int ending[] = { SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGTERM, SIGXCPU, SIGXFSZ };
 
 /* For the handler: the file that is being written. A tool writes one at a time. */

@@ -87,7 +87,7 @@ static void compare_runs(struct diff *diff, uint64_t index, uint64_t count, uint
 	uint64_t left = count, period, i;
 
 	if (first < count) {
-		/* every entry, or every 2^64th, is the first only */
+		/* Every entry, or every 2^64th, is the first only. */
 		period = !stride    ? 1 :
 			 stride & 1 ? UINT64_MAX :
 				      1ULL << (64 - __builtin_ctzll(stride));

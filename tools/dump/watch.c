@@ -19,6 +19,8 @@
 /* Lines of a terminal that cannot be asked. */
 #define LINES_DEFAULT 24
 
+#define CLOCK_SIZE    16 /* hours, minutes and seconds */
+
 /* To the upper left corner; wipe the rest of a line; wipe the rest of the screen. */
 #define HOME	  "\033[H"
 #define WIPE_LINE "\033[K\n"
@@ -134,7 +136,7 @@ static void print_line(const struct tce_geometry *geometry, const struct map *ma
 		       const struct totals *totals, const struct map *before, const char *what)
 {
 	const time_t now = time(NULL);
-	char name[TABLE_NAME_SIZE], clock[16] = "";
+	char name[TABLE_NAME_SIZE], clock[CLOCK_SIZE] = "";
 	struct tm tm;
 
 	if (localtime_r(&now, &tm))

@@ -128,7 +128,7 @@ static bool read_hex(struct json *json, uint32_t *value)
 /* Put a character in. Return: bytes, or 0 when there is no room. */
 static size_t encode(uint32_t c, char *buf, size_t room)
 {
-	const size_t n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+	const size_t n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < UTF16_PAIRS ? 3 : 4;
 	size_t i;
 
 	if (n > room)
@@ -173,7 +173,7 @@ static size_t read_escape(struct json *json, char *buf, size_t room)
 			fail_json(json, "half a character");
 			return 0;
 		}
-		value = 0x10000 + ((value - SURROGATE) << 10) + (low - ODD_BYTE);
+		value = UTF16_PAIRS + ((value - SURROGATE) << 10) + (low - ODD_BYTE);
 	} else if (!value || (value >= ODD_BYTE && value < SURROGATE_END)) {
 		fail_json(json, "a character that cannot be in a text");
 		return 0;

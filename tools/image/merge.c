@@ -86,7 +86,7 @@ static int check_names(struct names *names, bool one_image, struct tce_error *er
 		if (!compare_names(table, table + 1))
 			return tce_set_error(err, TCE_ERR_NO_TABLE, 0, "%s is there twice",
 					     format_table(table, name));
-		/* those without a VM come first */
+		/* Those without a VM come first. */
 		if (one_image && table->liobn == table[1].liobn && !table->has_vm)
 			return tce_set_error(err, TCE_ERR_NO_TABLE, 0,
 					     "%s is there twice, once of an unknown VM",

@@ -23,6 +23,7 @@
 #define LIBVIRT_HEADER_SIZE (LIBVIRT_MAGIC_SIZE + 19 * 4)
 #define LIBVIRT_VERSION	    2
 #define BODY_SIZE	    65536
+#define GZIP_ONLY	    16 /* of inflateInit2() */
 
 /* In the order of libvirt's numbers. "sparse" is QEMU's own mapped-ram. */
 enum compression {
@@ -333,7 +334,7 @@ static int begin_kind(struct body *body, struct tce_error *err)
 
 	if (kinds[body->kind].command)
 		return open_filter(&body->filter, kinds[body->kind].command, &rest, err);
-	if (body->kind == BODY_GZIP && inflateInit2(&body->gzip, 16 + MAX_WBITS) != Z_OK) {
+	if (body->kind == BODY_GZIP && inflateInit2(&body->gzip, GZIP_ONLY + MAX_WBITS) != Z_OK) {
 		body->kind = BODY_RAW;
 		return no_memory(err, "gzip");
 	}

@@ -17,6 +17,7 @@
 #include "kvm_criu.pb-c.h"
 #include "source/source.h"
 
+#define BUFFER_SIZE 65536
 #define MANIFEST    "kvm-dump.img"
 #define MAGIC	    "KVMCRIU\n"
 #define RECORD_MAX  (256U << 20)
@@ -54,7 +55,7 @@ static int read_exactly(FILE *file, void *buf, size_t len)
  */
 static int walk_records(FILE *file, void *first, size_t room, size_t *first_len)
 {
-	static uint8_t buf[1 << 16];
+	static uint8_t buf[BUFFER_SIZE];
 	XXH3_state_t *state = XXH3_createState();
 	uint32_t size = 1, left;
 	uint64_t hash;
@@ -151,7 +152,7 @@ static int check_listed(const struct folder *folder, const KvmCriu__Image *image
 	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != image->size)
 		return bad_file(folder, image->name, TCE_ERR_TORN,
 				"its size is not the one that it was saved with");
-	/* tables are read by who asked */
+	/* Tables are read by who asked. */
 	return strncmp(image->name, "kvm-tce-", 8) ? check_image(folder, image->name, NULL, NULL) :
 						     TCE_OK;
 }

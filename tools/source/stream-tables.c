@@ -15,6 +15,8 @@
 /* Far beyond any machine; a stream is not trusted to have fewer. */
 #define TABLES_MAX 65536
 
+#define ROOM_FIRST 16 /* tables */
+
 static int keep_begin(void *ctx, const struct tce_stream_table *table, struct tce_error *err)
 {
 	struct stream_tables *tables = ctx;
@@ -29,7 +31,7 @@ static int keep_begin(void *ctx, const struct tce_stream_table *table, struct tc
 	if (tables->count == TABLES_MAX)
 		return tce_set_error(err, TCE_ERR_LIMIT, 0, "more than %d tables", TABLES_MAX);
 	if (tables->count == tables->room) {
-		room = tables->room ? 2 * tables->room : 16;
+		room = tables->room ? 2 * tables->room : ROOM_FIRST;
 		more = realloc(tables->list, room * sizeof(*more));
 		if (!more)
 			return no_memory(err, "a list of tables");

@@ -28,7 +28,7 @@ static int stream_next_table(struct source *source, struct tce_geometry *geometr
 	struct tce_geometry header;
 	int ret;
 
-	/* a window that is not set up has no table; and none is in the scratch image */
+	/* A window that is not set up has no table, and none in the scratch image. */
 	while (stream->next < stream->tables.count &&
 	       !stream->tables.list[stream->next].geometry.entries)
 		stream->next++;
