@@ -140,7 +140,7 @@ static void measure(const char *name)
 		took = seconds() - began;
 		pack = took < pack ? took : pack;
 
-		/* into memory that is not mapped yet, as a program that keeps a copy has it */
+		/* Into memory that is not mapped yet, as a program that keeps a copy has it. */
 		to = malloc(ENTRIES * 8);
 		if (!to)
 			err(1, "memory");

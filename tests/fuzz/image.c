@@ -19,7 +19,7 @@ static int bytes_seek(void *ctx, int64_t distance)
 
 	if (fails_now())
 		return -EIO;
-	/* backwards, too: those bytes are still there */
+	/* Backwards, too: those bytes are still there. */
 	if (distance > 0 && (uint64_t)distance > bytes->size)
 		distance = (int64_t)bytes->size;
 	bytes->data += distance;

@@ -194,7 +194,7 @@ off_t __wrap_lseek64(int fd, off_t at, int whence)
 {
 	if (!fails_now())
 		return system_lseek(fd, at, whence);
-	/* what a file system without holes says */
+	/* What a file system without holes says. */
 	errno = whence == SEEK_DATA && calls % 2 ? EINVAL : EIO;
 	return -1;
 }

@@ -80,7 +80,7 @@ static void keep_going(const int *disks, unsigned int count)
 			request.aio_lio_opcode = IOCB_CMD_PREAD;
 			request.aio_buf = (uintptr_t)buf;
 			request.aio_nbytes = sizeof(buf);
-			request.aio_offset = (long long)BLOCKS * BLOCK;
+			request.aio_offset = (int64_t)BLOCKS * BLOCK;
 			syscall(SYS_io_submit, context, 1, &requests);
 		}
 	}
@@ -133,7 +133,7 @@ int main(void)
 		count++;
 	}
 	say("guest: up %s(%lu disks)\n", "", count);
-	/* the least of all, so that it runs when nobody else does */
+	/* The least of all, so that it runs when nobody else does. */
 	if (nice(19) == 19)
 		keep_going(disks, count);
 	for (;;)

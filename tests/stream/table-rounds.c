@@ -29,7 +29,7 @@ static void *receive(void *ctx)
 	struct tce_source source = tce_fd_source(receiver->fd);
 
 	receiver->ret = tce_receive_table(receiver->table, &source, &receiver->err);
-	/* a sender that is left alone must not wait for ever */
+	/* A sender that is left alone must not wait for ever. */
 	close(receiver->fd);
 	return NULL;
 }
@@ -59,8 +59,8 @@ int main(int argc, char **argv)
 	int pipe_fds[2];
 
 	if (argc < 6) {
-		fprintf(stderr,
-			"usage: table-rounds SOURCE-PID TARGET-PID LIOBN MAX-ROUNDS STOP-COMMAND [MS]\n");
+		fprintf(stderr, "usage: table-rounds SOURCE-PID TARGET-PID LIOBN MAX-ROUNDS "
+				"STOP-COMMAND [MS]\n");
 		return 2;
 	}
 	liobn = strtoull(argv[3], NULL, 0);

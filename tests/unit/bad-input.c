@@ -88,7 +88,7 @@ static int skip_image(struct memory *memory, struct tce_error *err)
  */
 static void skipped_tables(void **state)
 {
-	/* bytes of payload, which are not looked at; an image with updates is read as a whole */
+	/* Bytes of payload, which are not looked at; an image with updates is read as a whole. */
 	static const size_t payload[ARRAY_SIZE(good)] = { 0, 0, 555, 464, 0, 0 };
 	struct tce_error err = TCE_ERROR_INIT;
 	size_t i, bit, size;

@@ -420,7 +420,7 @@ static void runs_of_every_length_come_back(void **state)
 	size_t round, i, n;
 
 	for (round = 0; round < 400; round++) {
-		/* lengths around those at which the search for the end of a run changes its way */
+		/* Lengths around those at which the search for the end of a run changes its way. */
 		for (i = 0; i < 4096; i += n) {
 			uint64_t stride = next_random(&seed) % 3 << 12;
 			uint64_t tce = next_random(&seed) & 0xfffff003;
@@ -516,7 +516,7 @@ static void runs_are_the_same_as_their_words(void **state)
 				run.count = room;
 			tce_expand_extent(&run, 0, words + at, run.count);
 			assert_int_equal(tce_put_run(writer, &run, NULL), 0);
-			/* some go on where the last one ended, some after a hole */
+			/* Some go on where the last one ended, some after a hole. */
 			at += run.count + next_random(&seed) % 3 * (next_random(&seed) % 20000);
 		}
 		assert_int_equal(tce_end_table(writer, NULL), 0);

@@ -34,7 +34,7 @@ static void send_rounds(struct tce_table *from, struct memory *memory, uint64_t 
 	assert_int_equal(round.entries, ENTRIES);
 	assert_false(round.logged);
 	assert_int_equal(round.bytes, memory->size);
-	/* the guest goes on: clears some, sets others */
+	/* The guest goes on: clears some, sets others. */
 	memset(words + 1000, 0, 2000 * sizeof(*words));
 	words[ENTRIES - 1] = 0x7003;
 	assert_int_equal(tce_write_words(from, 0, words, ENTRIES, NULL, NULL), 0);
@@ -65,7 +65,7 @@ static void the_last_round_counts(void **state)
 		assert_int_equal(memory.read, memory.size);
 		assert_int_equal(tce_read_words(to, 0, back, ENTRIES, NULL), 0);
 		assert_memory_equal(back, words, ENTRIES * sizeof(*words));
-		/* as a file, it is an image of that table */
+		/* As a file, it is an image of that table. */
 		memset(back, 0, ENTRIES * sizeof(*back));
 		assert_int_equal(read_image(&memory, &geometry, back, ENTRIES, NULL), 1);
 		assert_int_equal(geometry.entries, ENTRIES);
@@ -130,7 +130,7 @@ static void damage_is_refused(void **state)
 		err = (struct tce_error)TCE_ERROR_INIT;
 		source = memory_source(&memory);
 		ret = tce_receive_table(to, &source, &err);
-		/* in the magic of an image, it is none */
+		/* In the magic of an image, it is none. */
 		assert_true(ret == TCE_ERR_TORN || ret == TCE_ERR_NOT_IMAGE);
 		assert_true(err.message[0]);
 		assert_int_equal(read_image(&memory, &geometry, NULL, 0, NULL), ret);
@@ -188,7 +188,7 @@ static void every_update_counts(void **state)
 	assert_int_equal(read_image(&memory, &geometry, back, ENTRIES, NULL), 1);
 	assert_memory_equal(back, words, ENTRIES * sizeof(*words));
 
-	/* a pipe can't be read at several places */
+	/* A pipe can't be read at several places. */
 	source = memory_source(&memory);
 	source.seek = NULL;
 	assert_int_equal(tce_create_reader(&reader, &source, NULL), 0);

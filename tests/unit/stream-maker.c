@@ -105,11 +105,9 @@ void put_beginning(struct maker *m)
 	put_name(m, "configuration/uuid");
 	put_be32(m, 1);
 	put_bytes(m, "0123456789abcdef", 16);
-	describe(
-		m,
-		"{\"configuration\": {\"vmsd_name\": \"configuration\", \"version\": 0, \"fields\": "
-		"[{\"name\": \"len\", \"type\": \"uint32\", \"size\": 4}]}, \"page_size\": 4096, "
-		"\"devices\": [");
+	describe(m, "{\"configuration\": {\"vmsd_name\": \"configuration\", "
+		    "\"version\": 0, \"fields\": [{\"name\": \"len\", \"type\": \"uint32\", "
+		    "\"size\": 4}]}, \"page_size\": 4096, \"devices\": [");
 
 	put_section(m, 1, RAM, "ram", 0, 4);
 	put_be64(m, (1 << 20) | 0x04);
@@ -182,12 +180,12 @@ void put_device(struct maker *m, uint32_t id, const char *name, const void *cont
 	put_section(m, 4, id, name, 0, 1);
 	put_bytes(m, contents, len);
 	put_footer(m, id);
-	describe(
-		m,
-		"{\"name\": \"%s\", \"instance_id\": 0, \"vmsd_name\": \"%s\", \"version\": 1, "
-		"\"fields\": [{\"name\": \"s\", \"type\": \"struct\", \"struct\": {\"vmsd_name\": \"x\", "
-		"\"fields\": [{\"name\": \"y\", \"size\": 77}]}, \"size\": %zu}]}, ",
-		name, name, len);
+	describe(m,
+		 "{\"name\": \"%s\", \"instance_id\": 0, \"vmsd_name\": \"%s\", \"version\": 1, "
+		 "\"fields\": [{\"name\": \"s\", \"type\": \"struct\", "
+		 "\"struct\": {\"vmsd_name\": \"x\", \"fields\": [{\"name\": \"y\", "
+		 "\"size\": 77}]}, \"size\": %zu}]}, ",
+		 name, name, len);
 }
 
 void put_table(struct maker *m, uint32_t id, uint32_t liobn, uint32_t page_shift,
@@ -275,7 +273,7 @@ void put_words(struct maker *m, uint32_t first, uint32_t count, const uint64_t *
 
 void put_ending(struct maker *m)
 {
-	/* no comma after the last device */
+	/* No comma after the last device. */
 	m->json_size -= 2;
 	describe(m, "]}");
 	put_8(m, 0);

@@ -286,7 +286,7 @@ static void every_truncation_is_refused(void **state)
 		free_memory(&packed);
 		if (size == whole - m.json_size - 5)
 			continue;
-		/* here the guest has what the end of a stream without a description looks like */
+		/* Here the guest has what the end of a stream without a description looks like. */
 		if (size > 6 && m.data[size - 6] == 0x7e && !m.data[size - 1]) {
 			assert_int_equal(ret, 0);
 			continue;

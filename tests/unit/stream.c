@@ -207,7 +207,7 @@ static void every_truncation_is_refused(void **state)
 	int ret;
 
 	make_small_stream(&m);
-	/* a stream may end after its end mark: then there is just no description */
+	/* A stream may end after its end mark: then there is just no description. */
 	no_description = m.size - m.json_size - 5;
 	for (size = 0; size < m.size; size += in_page(size) ? 97 : 1) {
 		err = (struct tce_error)TCE_ERROR_INIT;
@@ -221,7 +221,7 @@ static void every_truncation_is_refused(void **state)
 		assert_true(err.fields & TCE_ERROR_OFFSET);
 		assert_int_equal(err.offset, size);
 		assert_true(strchr(err.message, ':'));
-		/* and what came out of it is no packed stream */
+		/* What came out of it is no packed stream. */
 		free_memory(&out);
 		assert_true(unpack(packed.data, packed.size, &out, NULL, NULL, &err) < 0);
 	}
@@ -319,7 +319,7 @@ static void huge_counts_are_not_believed(void **state)
 {
 	struct maker m = { 0 };
 
-	/* entries of a table */
+	/* Entries of a table. */
 	put_beginning(&m);
 	put_ends(&m);
 	put_section(&m, 4, 9, "spapr_iommu", 0x80000000, 3);
@@ -329,7 +329,7 @@ static void huge_counts_are_not_believed(void **state)
 	put_be64(&m, 3);
 	check_refused(&m, TCE_ERR_TORN, "section 9 (spapr_iommu)");
 
-	/* entries of the hashed page table */
+	/* Entries of the hashed page table. */
 	put_beginning(&m);
 	put_8(&m, 2);
 	put_be32(&m, 0x234);
@@ -345,7 +345,7 @@ static void huge_counts_are_not_believed(void **state)
 	put_be64(&m, UINT64_MAX);
 	check_untouched(&m, "section 2 (ram)");
 
-	/* a page's difference, a compressed page */
+	/* A page's difference, a compressed page. */
 	put_beginning(&m);
 	put_8(&m, 2);
 	put_be32(&m, 2);
@@ -360,7 +360,7 @@ static void huge_counts_are_not_believed(void **state)
 	put_be32(&m, UINT32_MAX);
 	check_untouched(&m, "4294967295 bytes");
 
-	/* machine type, capabilities, description, a command */
+	/* Machine type, capabilities, description, a command. */
 	put_bytes(&m, "QEVM\0\0\0\3\7\xff\xff\xff\xff", 13);
 	check_refused(&m, TCE_ERR_TORN, "configuration");
 	put_bytes(&m,
@@ -454,7 +454,7 @@ static void bad_descriptions_pass_untouched(void **state)
 		put_description(&m, bad[i].json, strlen(bad[i].json));
 		check_untouched(&m, bad[i].says);
 	}
-	/* a million levels */
+	/* A million levels. */
 	assert_non_null(deep);
 	memset(deep, '[', 1 << 21);
 	memcpy(deep, "{\"a\":", 5);
@@ -464,7 +464,7 @@ static void bad_descriptions_pass_untouched(void **state)
 	put_description(&m, deep, 1 << 20);
 	check_untouched(&m, "not JSON");
 
-	/* one that is too large to be looked at passes */
+	/* One that is too large to be looked at passes. */
 	memset(deep, ' ', 1 << 21);
 	put_beginning(&m);
 	put_ends(&m);
@@ -578,7 +578,7 @@ static void trailing_bytes_pass(void **state)
 	assert_int_equal(tce_scan_stream(&source, NULL, &stats, NULL), 0);
 	assert_true(stats.understood && stats.trailing);
 
-	/* behind the packed stream, too, all that was packed comes back */
+	/* Behind the packed stream, too, all that was packed comes back. */
 	assert_int_equal(pack(m.data, size, &packed, 0, NULL, NULL), 0);
 	packed.data = realloc(packed.data, packed.size + 3);
 	memcpy(packed.data + packed.size, "old", 3);
@@ -781,7 +781,7 @@ static void tables_that_are_cut_pass_undescribed(void **state)
 	put_bytes(&m, "what is no table", 16);
 	put_footer(&m, 9);
 	put_device(&m, 3, "globalstate", "running", 8);
-	/* without its end mark it is torn, and so it is when that is another byte */
+	/* Without its end mark it is torn, and so it is when that is another byte. */
 	assert_int_equal(pack(m.data, m.size, &packed, 0, NULL, &err), TCE_ERR_TORN);
 	put_8(&m, 1);
 	assert_int_equal(pack(m.data, m.size, &packed, 0, NULL, &err), TCE_ERR_TORN);

@@ -465,7 +465,7 @@ static void links_and_owners_are_kept(void **state)
 	assert_int_equal(lstat(target, &st), 0);
 	assert_true(S_ISREG(st.st_mode));
 
-	/* only root can give a file away */
+	/* Only root can give a file away. */
 	if (!chown(target, 1234, 1235) && !chmod(target, 0640)) {
 		commit_empty(link);
 		assert_int_equal(lstat(target, &st), 0);

@@ -34,9 +34,9 @@ struct shared {
 
 _Static_assert(offsetof(struct shared, seen) == 16, "the loop's offsets");
 
-/* A value for each register, waiting for shared->go, and what is in the registers then */
+/* A value for each register, waiting for shared->go, and what is in the registers then. */
 void wait_in_loop(struct shared *shared);
-/* A system call somewhere in the program */
+/* A system call somewhere in the program. */
 extern const char a_call[];
 asm(".pushsection .text\n"
     ".balign 16\n"
@@ -106,7 +106,7 @@ static void registers(pid_t pid, int request, struct pt_regs *regs)
 		die("registers");
 }
 
-/* Lets the process run until it stops, for @want */
+/* Lets the process run until it stops, for @want. */
 static void run_until(pid_t pid, int request, int want)
 {
 	int status;
@@ -157,7 +157,7 @@ static void check_registers(const struct shared *shared, const char *name)
 	printf("ok %s\n", name);
 }
 
-/* A process that is in the loop, stopped */
+/* A process that is in the loop, stopped. */
 static pid_t start(struct shared *shared)
 {
 	pid_t pid;

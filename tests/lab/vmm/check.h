@@ -9,9 +9,9 @@ extern int check_failures;
 
 /* ok NAME, or not ok NAME: and what the format says */
 void check(bool good, const char *name, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-/* A call that must fail: -1, and this errno */
+/* A call that must fail: -1, and this errno. */
 void fails(long ret, int want, const char *name);
-/* A call that must return `want` */
+/* A call that must return `want`. */
 void gives(long ret, long want, const char *name);
 
 #endif

@@ -93,7 +93,8 @@ static int verify_part(struct vm *vm, const struct guest_churn *part, int cpu, F
 	for (u64 pos = 0; pos < part->count && !ret; pos++) {
 		if (!entry_right(part, pos, buf[pos])) {
 			fprintf(out,
-				"vcpu %d: LIOBN %#lx, index %lu: got %#lx, before the step %#lx, sequence %lu\n",
+				"vcpu %d: LIOBN %#lx, index %lu: got %#lx, "
+				"before the step %#lx, sequence %lu\n",
 				cpu, part->liobn, part->first - t->offset + pos, buf[pos],
 				churn_value_before(part, part->seq - part->seq % part->count + pos),
 				part->seq);
@@ -112,16 +113,16 @@ int churn_verify(struct vm *vm, FILE *out)
 		const struct vcpu *vcpu = &vm->vcpu[c];
 		const struct guest_cpu *cpu = vcpu->guest;
 
-		/* the guest counts a report once it is answered, the VMM when it is asked */
+		/* The guest counts a report once it is answered, the VMM when it is asked. */
 		if (cpu->reports != vcpu->reports && cpu->reports + 1 != vcpu->reports) {
 			fprintf(out, "vcpu %d: the guest made %lu reports, the VMM saw %lu\n", c,
 				cpu->reports, vcpu->reports);
 			ret = -EILSEQ;
 		}
 		for (u64 i = 0; i < cpu->ntables; i++) {
-			int err = verify_part(vm, &cpu->table[i], c, out);
+			const int part = verify_part(vm, &cpu->table[i], c, out);
 
-			ret = ret ? ret : err;
+			ret = ret ? ret : part;
 		}
 	}
 	return ret;
@@ -143,7 +144,8 @@ void churn_stats(struct vm *vm, FILE *out)
 		const struct vcpu *vcpu = &vm->vcpu[c];
 		const struct guest_cpu *cpu = vcpu->guest;
 		fprintf(out,
-			"vcpu %d updates %lu reports %lu mmio %lu ticks %lu max-gap %lu exits %lu early %lu timebase %lu\n",
+			"vcpu %d updates %lu reports %lu mmio %lu ticks %lu max-gap %lu "
+			"exits %lu early %lu timebase %lu\n",
 			c, churn_updates(cpu), vcpu->reports, vcpu->mmio_loads, cpu->ticks,
 			cpu->tb_max_gap, vcpu->exits, cpu->early_ticks, cpu->tb_last);
 	}

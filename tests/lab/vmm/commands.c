@@ -2,6 +2,7 @@
 /* The commands of tce-vmm, one function each, and the table that names them. */
 #include <endian.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,7 +38,7 @@ static int parse(struct session *s, const char *arg, u64 *value)
 	return errno || end == arg || *end ? command_error(s, "%s is not a number", arg) : 0;
 }
 
-/* Arguments 1 to n as numbers */
+/* Arguments 1 to n as numbers. */
 static int parse_all(struct session *s, char **argv, int n, u64 *value)
 {
 	int ret = 0;
@@ -84,7 +85,8 @@ int run_ops(struct session *s, struct guest_op *ops, u64 n)
 		if (memcmp(op, &model[i], sizeof(*op)))
 			ret = command_error(
 				s,
-				"hcall %lu: %#lx(%#lx, %#lx, %#lx, %#lx) gave r3 %#lx r4 %#lx exit %lu clobbered %#lx, the model r3 %#lx r4 %#lx exit %lu",
+				"hcall %lu: %#lx(%#lx, %#lx, %#lx, %#lx) gave r3 %#lx r4 %#lx "
+				"exit %lu clobbered %#lx, the model r3 %#lx r4 %#lx exit %lu",
 				i, op->in[0], op->in[1], op->in[2], op->in[3], op->in[4],
 				op->out[0], op->out[1], op->exited, op->clobbered, model[i].out[0],
 				model[i].out[1], model[i].exited);
@@ -201,7 +203,8 @@ static int cmd_ioeventfds(struct session *s, int argc, char **argv)
 		return command_error(s, "eventfd: %m");
 	for (; count; count--, args.addr += args.len)
 		if (ioctl(s->vm->fd, KVM_IOEVENTFD, &args))
-			return command_error(s, "ioeventfd at %#llx: %m", args.addr);
+			return command_error(s, "ioeventfd at %#" PRIx64 ": %m",
+					     (uint64_t)args.addr);
 	return 0;
 }
 
@@ -380,10 +383,10 @@ static int check_table(struct session *s, struct table *t)
 	if (n < 0)
 		return command_error(s, "table %#lx: %s", t->liobn, strerror((int)-n));
 	if (n)
-		return command_error(
-			s,
-			"table %#lx: %ld entries differ, the first at index %lu: want %#lx, got %#lx",
-			t->liobn, n, index, want, got);
+		return command_error(s,
+				     "table %#lx: %ld entries differ, the first at index %lu: "
+				     "want %#lx, got %#lx",
+				     t->liobn, n, index, want, got);
 	fprintf(s->out, "table %#lx right\n", t->liobn);
 	return 0;
 }
@@ -393,7 +396,7 @@ static int cmd_check(struct session *s, int argc, char **argv)
 	return for_tables(s, argc, argv, check_table);
 }
 
-/* From outside the guest and the model, as another program would */
+/* From outside the guest and the model, as another program would. */
 static int cmd_poke(struct session *s, int argc, char **argv)
 {
 	struct table *t = find(s, argv[1]);
@@ -500,7 +503,7 @@ static int cmd_churn(struct session *s, int argc, char **argv)
 		tables[n] = find(s, argv[n + 2]);
 		if (!tables[n])
 			return -1;
-		/* the guest would stop at the first entry, and nobody may look at it after this */
+		/* The guest would stop at the first entry, and nobody may look at it after this. */
 		ret = overwrite ? 1 : table_is_empty(tables[n]);
 		if (ret <= 0)
 			return command_error(s, "table %#lx: %s", tables[n]->liobn,
@@ -577,7 +580,7 @@ static int cmd_stats(struct session *s, int argc, char **argv)
 	return 0;
 }
 
-/* Timebase ticks of `count` rounds of the first op */
+/* Timebase ticks of `count` rounds of the first op. */
 static int timed_loop(struct session *s, u64 count, int64_t *ticks)
 {
 	struct guest_cpu *cpu = s->vcpu->guest;
@@ -590,7 +593,7 @@ static int timed_loop(struct session *s, u64 count, int64_t *ticks)
 	return 0;
 }
 
-/* The try that most others are as good as equal to: a host interrupt makes them differ more */
+/* The try that most others are as good as equal to: a host interrupt makes them differ more. */
 static int64_t usual(const int64_t *tries, int count)
 {
 	const int64_t good_as_equal = 16;
@@ -721,9 +724,11 @@ static const struct {
 	{ "churn", 2, 1 + GUEST_MAX_TABLES, cmd_churn,
 	  "CHUNK LIOBN...   all vCPUs change these empty tables for ever, and check them" },
 	{ "overwrite", 2, 1 + GUEST_MAX_TABLES, cmd_churn,
-	  "CHUNK LIOBN...   the same, whatever the tables hold: their first lap is not compared with that" },
+	  "CHUNK LIOBN...   the same, whatever the tables hold: "
+	  "their first lap is not compared with that" },
 	{ "race", 2, 1 + GUEST_MAX_TABLES, cmd_race,
-	  "UPDATES LIOBN...   so many updates by the guests while the host does all it can to empty tables" },
+	  "UPDATES LIOBN...   so many updates by the guests, "
+	  "while the host does all it can to empty tables" },
 	{ "leak", 1, 1, cmd_leak,
 	  "COUNT   create, use and close so many tables; memory must be as before" },
 	{ "pause", 0, 0, cmd_pause, "  hold all vCPUs where they are" },
@@ -734,7 +739,8 @@ static const struct {
 	{ "list", 2, 2, cmd_list,
 	  "TCE STRIDE   fill the vCPU's TCE list, print its guest address" },
 	{ "time", 5, 9, cmd_time,
-	  "NAME N STRIDE MASK HCALL [R4 R5 R6 R7]   nanoseconds of that hcall, with r5 = (r5 + STRIDE) & MASK" },
+	  "NAME N STRIDE MASK HCALL [R4 R5 R6 R7]   nanoseconds of that hcall, "
+	  "with r5 = (r5 + STRIDE) & MASK" },
 	{ "sleep", 1, 1, cmd_sleep, "MS" },
 	{ "echo", 0, MAX_ARGS - 1, cmd_echo, "TEXT..." },
 	{ "quit", 0, 0, cmd_quit, "  end the VMM" },

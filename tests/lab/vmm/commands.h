@@ -21,7 +21,7 @@ struct session {
 int command_run(struct session *s, int argc, char **argv);
 int command_error(struct session *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void command_help(FILE *out);
-/* An hcall with r3 to r12 all given, so that a register that is changed by mistake shows */
+/* An hcall with r3 to r12 all given, so that a register that is changed by mistake shows. */
 struct guest_op make_op(u64 nr, u64 a, u64 b, u64 c, u64 d);
 int run_ops(struct session *s, struct guest_op *ops, u64 n);
 

@@ -41,7 +41,7 @@ static u64 now_ns(void)
 	return (u64)ts.tv_sec * 1000000000UL + (u64)ts.tv_nsec;
 }
 
-/* What this vCPU does all the time: round and round in its part of the bus */
+/* What this vCPU does all the time: round and round in its part of the bus. */
 static void set_up(int cpu, const struct load *load, u64 liobn)
 {
 	struct vcpu *vcpu = &vm->vcpu[cpu];
@@ -61,7 +61,7 @@ static void set_up(int cpu, const struct load *load, u64 liobn)
 		vcpu_list(vcpu)[i] = htobe64(TARGET + (i << PAGE_SHIFT));
 }
 
-/* Nanoseconds in which the first `ncpus` vCPUs do `count` calls each */
+/* Nanoseconds in which the first `ncpus` vCPUs do `count` calls each. */
 static u64 run(int ncpus, u64 count)
 {
 	u64 start = now_ns();
@@ -83,7 +83,7 @@ static int compare(const void *a, const void *b)
 	return (*x > *y) - (*x < *y);
 }
 
-/* Nanoseconds for an hcall: twice as many less the half, starting up left out, the usual try */
+/* Nanoseconds for an hcall: twice as many less the half, starting up left out, the usual try. */
 static double measure(int ncpus, u64 count)
 {
 	double ns[TRIES];

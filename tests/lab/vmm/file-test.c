@@ -35,11 +35,11 @@ static void *volatile nowhere = (void *)8; /* an address that nothing is at */
 
 static struct table *make(u64 liobn, u64 shift, u64 offset, u64 entries)
 {
-	int err = table_create(vm, liobn, shift, offset, entries);
+	int ret = table_create(vm, liobn, shift, offset, entries);
 
-	if (err)
+	if (ret)
 		die("KVM_CREATE_SPAPR_TCE_64(%#lx, %lu, %#lx, %lu): %s", liobn, shift, offset,
-		    entries, strerror(-err));
+		    entries, strerror(-ret));
 	return table_find(vm, liobn);
 }
 
@@ -48,7 +48,7 @@ static long put(const struct table *t, u64 index, u64 tce)
 	return pwrite(t->fd, &tce, 8, (off_t)(index * 8));
 }
 
-/* Its value, or a value that no test writes when it can't be read */
+/* Its value, or a value that no test writes when it can't be read. */
 static u64 at(const struct table *t, u64 index)
 {
 	u64 tce = 0x5a5a5a5a5a5a5a58UL;
@@ -56,7 +56,7 @@ static u64 at(const struct table *t, u64 index)
 	return pread(t->fd, &tce, 8, (off_t)(index * 8)) == 8 ? tce : 0x5a5a5a5a5a5a5a5cUL;
 }
 
-/* The value of a line of the table's fdinfo */
+/* The value of a line of the table's fdinfo. */
 static bool fdinfo(const struct table *t, const char *key, char *value, size_t size)
 {
 	char path[64], line[256];
@@ -208,6 +208,22 @@ static void test_identity(void)
 		table_close(table_find(vm, geometry[i].liobn));
 }
 
+/* What depends on the file position, and what a table refuses. @good has entries at 0 and 2. */
+static void test_position(struct table *t, u64 good[3])
+{
+	u64 buf[2];
+
+	gives(lseek(t->fd, 30 * 8, SEEK_SET), 30 * 8, "lseek: SEEK_SET");
+	gives(read(t->fd, buf, 16), 16, "read: from the file position");
+	gives(lseek(t->fd, 0, SEEK_CUR), 32 * 8, "read: moves the position by what was read");
+	gives(write(t->fd, good, 8), 8, "write: at the file position");
+	check(at(t, 32) == good[0], "write: ... is there", "%#lx", at(t, 32));
+	gives(writev(t->fd, (struct iovec[]){ { &good[0], 8 }, { &good[2], 8 } }, 2), 16, "writev");
+	check(at(t, 34) == good[2], "writev: gathers", "%#lx", at(t, 34));
+	fails(ftruncate(t->fd, 8), EINVAL, "ftruncate is refused");
+	fails(fchmod(t->fd, 0777), EINVAL, "fchmod is refused");
+}
+
 static void test_read_write(void)
 {
 	u64 n = page_entries + 809; /* does not end on a host page */
@@ -283,15 +299,7 @@ static void test_read_write(void)
 	gives(pread(t->fd, edge - 12, 16, 30 * 8), 8, "read: ... of whole entries");
 	munmap(bad_half, page_entries * 8);
 
-	gives(lseek(t->fd, 30 * 8, SEEK_SET), 30 * 8, "lseek: SEEK_SET");
-	gives(read(t->fd, buf, 16), 16, "read: from the file position");
-	gives(lseek(t->fd, 0, SEEK_CUR), 32 * 8, "read: moves the position by what was read");
-	gives(write(t->fd, good, 8), 8, "write: at the file position");
-	check(at(t, 32) == good[0], "write: ... is there", "%#lx", at(t, 32));
-	gives(writev(t->fd, (struct iovec[]){ { &good[0], 8 }, { &good[2], 8 } }, 2), 16, "writev");
-	check(at(t, 34) == good[2], "writev: gathers", "%#lx", at(t, 34));
-	fails(ftruncate(t->fd, 8), EINVAL, "ftruncate is refused");
-	fails(fchmod(t->fd, 0777), EINVAL, "fchmod is refused");
+	test_position(t, good);
 	table_close(t);
 }
 
@@ -619,7 +627,7 @@ static void test_mapped_log(void)
 	table_close(t);
 }
 
-/* Threads that store through a mapping, and map and unmap what is right behind it */
+/* Threads that store through a mapping, and map and unmap what is right behind it. */
 struct log_race {
 	const struct table *t;
 	volatile bool stop;
@@ -644,7 +652,7 @@ static void *race_merge(void *arg)
 	void *behind = (void *)(race->map + race->half);
 
 	for (; !race->stop; race->merges++) {
-		/* it continues the first half, and becomes one mapping with it */
+		/* It continues the first half, and becomes one mapping with it. */
 		if (mmap(behind, race->half * 8, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
 			 race->t->fd, (off_t)(race->half * 8)) != behind)
 			break;

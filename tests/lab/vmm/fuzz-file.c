@@ -59,7 +59,7 @@ void *fuzz_address(struct fuzz *f)
 
 u64 *fuzz_entries(struct fuzz *f)
 {
-	/* as many as most calls write */
+	/* As many as most calls write. */
 	for (u64 i = fuzz_below(f, 64); i < 64; i++)
 		f->buffer[fuzz_one_in(f, 2) ? i : fuzz_below(f, FUZZ_BUFFER / 8)] = fuzz_tce(f);
 	return f->buffer;
@@ -72,7 +72,7 @@ static size_t any_length(struct fuzz *f)
 	return fuzz_one_in(f, 10) ? n : n & ~7UL;
 }
 
-/* In a table, near its end, or anywhere */
+/* In a table, near its end, or anywhere. */
 static off_t any_offset(struct fuzz *f)
 {
 	u64 size = fuzz_window(FUZZ_LIOBN + fuzz_below(f, FUZZ_LIOBNS)).size * 8;
@@ -174,7 +174,7 @@ static long call_file(struct fuzz *f)
 	}
 }
 
-/* Through a pipe: the kernel's own buffers instead of a process's memory */
+/* Through a pipe: the kernel's own buffers instead of a process's memory. */
 static long call_splice(struct fuzz *f)
 {
 	int from = fuzz_any_fd(f), to = fuzz_any_fd(f), pipe_fd[2];
@@ -243,7 +243,7 @@ static long call_munmap(struct fuzz *f)
 {
 	char *at = fuzz_map_address(f);
 
-	/* the addresses stay ours */
+	/* The addresses stay ours. */
 	return mmap(at, any_map_size(f, at), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
 		    0) == MAP_FAILED ?
 		       -1 :
@@ -258,7 +258,7 @@ static long call_mremap(struct fuzz *f)
 
 	if (moved == MAP_FAILED)
 		return -1;
-	/* what was left is free: take it back, unless another thread has */
+	/* What was left is free: take it back, unless another thread has. */
 	mmap(at, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 	return 0;
 }

@@ -40,7 +40,7 @@ static char *guest_memory; /* SLOT_SIZE for each VM's place */
 static char *run_area;	   /* RUN_ROOM for each vCPU's place */
 static int kvm;
 
-/* What the vCPU in a place is: its VM's place and its number there */
+/* What the vCPU in a place is: its VM's place and its number there. */
 static struct {
 	unsigned int vm, index;
 } vcpus[VCPUS];
@@ -66,7 +66,7 @@ void *fuzz_guest_memory(struct fuzz *f)
 
 struct fuzz_window fuzz_window(u64 liobn)
 {
-	/* those at 0 fit the 64 MiB window of the PCI device, if there is one */
+	/* Those at 0 fit the 64 MiB window of the PCI device, if there is one. */
 	static const struct fuzz_window windows[FUZZ_LIOBNS] = {
 		{ .page_shift = 12, .offset = 0, .size = 16384 },
 		{ .page_shift = 16, .offset = 16, .size = 9001 },
@@ -108,7 +108,7 @@ u64 fuzz_tce(struct fuzz *f)
 	}
 }
 
-/* The machine's MMU as one of the two kinds, sometimes as nonsense */
+/* The machine's MMU as one of the two kinds, sometimes as nonsense. */
 static void set_mmu(struct fuzz *f, int vm)
 {
 	bool radix = ioctl(vm, KVM_CHECK_EXTENSION, KVM_CAP_PPC_MMU_RADIX) > 0 && fuzz_one_in(f, 2);
@@ -186,7 +186,7 @@ static u64 any_ioba(struct fuzz *f, u64 liobn)
 
 	if (fuzz_one_in(f, 20))
 		return fuzz_number(f);
-	/* the last entries are as interesting as the first */
+	/* The last entries are as interesting as the first. */
 	return (window.offset + (fuzz_one_in(f, 3) ? window.size - fuzz_below(f, 3) :
 						     fuzz_below(f, window.size + 2)))
 	       << window.page_shift;
@@ -405,7 +405,7 @@ static long vcpu_events(struct fuzz *f)
 	unsigned char events[EVENTS_WORDS * 8] = { 0 };
 	long ret = ioctl(from, GET_VCPU_EVENTS, events);
 
-	/* all that is not reserved is in the first 40 bytes */
+	/* All that is not reserved is in the first 40 bytes. */
 	for (u64 n = fuzz_below(f, 4); n; n--)
 		events[fuzz_below(f, fuzz_one_in(f, 10) ? sizeof(events) : 40)] =
 			(unsigned char)(fuzz_one_in(f, 2) ? fuzz_below(f, 5) : fuzz_random(f));

@@ -22,7 +22,7 @@
 
 static int container = -1, group = -1, device = -1;
 
-/* Address of a PCI device that vfio-pci has, "" for none */
+/* Address of a PCI device that vfio-pci has, "" for none. */
 static void find_device(char *name, size_t size)
 {
 	DIR *dir = opendir("/sys/bus/pci/drivers/vfio-pci");

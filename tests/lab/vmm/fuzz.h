@@ -52,23 +52,23 @@ void fuzz_kvm_init(void);
 void fuzz_file_init(void);
 
 u64 fuzz_random(struct fuzz *f);
-/* Less than n */
+/* Less than n. */
 u64 fuzz_below(struct fuzz *f, u64 n);
-/* True once in n times */
+/* True once in n times. */
 bool fuzz_one_in(struct fuzz *f, u64 n);
-/* A number that something may go wrong at: 0, all ones, near a power of two, any */
+/* A number that something may go wrong at: 0, all ones, near a power of two, any. */
 u64 fuzz_number(struct fuzz *f);
-/* A table entry: mostly of the guest's memory, with any low bits */
+/* A table entry: mostly of the guest's memory, with any low bits. */
 u64 fuzz_tce(struct fuzz *f);
 /* Fills the thread's buffer with entries and returns it. */
 u64 *fuzz_entries(struct fuzz *f);
-/* An address to give to a call: the thread's buffer, a mapping, a guest's memory, nonsense */
+/* An address to give to a call: the thread's buffer, a mapping, a guest's memory, nonsense. */
 void *fuzz_address(struct fuzz *f);
 void *fuzz_map_address(struct fuzz *f);
-/* One time in three the start of a VM's memory */
+/* One time in three the start of a VM's memory. */
 void *fuzz_guest_memory(struct fuzz *f);
 
-/* What a table of this LIOBN is like, if it is as most are */
+/* What a table of this LIOBN is like, if it is as most are. */
 struct fuzz_window {
 	u64 page_shift, offset, size;
 };
@@ -77,13 +77,13 @@ struct fuzz_window fuzz_window(u64 liobn);
 
 /* An fd of this kind; -1 when the place is empty. Another thread may close it at any time. */
 int fuzz_fd(struct fuzz *f, enum fuzz_kind kind);
-/* Mostly a table, sometimes anything */
+/* Mostly a table, sometimes anything. */
 int fuzz_any_fd(struct fuzz *f);
 int fuzz_fd_at(enum fuzz_kind kind, unsigned int place);
 /* Puts an fd into a place, whose last one is closed; fails (-1) with a negative fd. */
 long fuzz_keep_at(enum fuzz_kind kind, unsigned int place, int fd);
 long fuzz_keep(struct fuzz *f, enum fuzz_kind kind, int fd);
-/* One more random call in this thread, for children */
+/* One more random call in this thread, for children. */
 void fuzz_call_any(struct fuzz *f);
 
 #endif

@@ -95,7 +95,7 @@ GUEST void guest_timed_loop(struct guest_cpu *cpu)
 	const struct guest_op *op = (const struct guest_op *)cpu->ops;
 	u64 start;
 
-	/* KVM does more at every exit when the decrementer has run out: it shall not, in any run */
+	/* KVM does more at every exit when the decrementer has run out: it must not. */
 	asm volatile("mtspr 22, %0" : : "r"(0x7fffffffUL)); /* DEC */
 	start = timebase();
 	asm volatile("mr 14, %0\n\t"
@@ -138,7 +138,7 @@ GUEST void guest_use_pmu(struct guest_cpu *cpu)
 {
 	const struct guest_op *op = (const struct guest_op *)cpu->ops;
 	volatile unsigned char *in_use = (unsigned char *)cpu->vpa + VPA_PMC_IN_USE_AT;
-	/* FC and FCP: nothing is counted, also where HFSCR[PM] is not emulated; sampling is on */
+	/* FC and FCP: nothing is counted, also where HFSCR[PM] is not emulated; sampling is on. */
 	const u64 mine = 0xa0000000, sample = 1;
 	u64 i, set, got;
 	long ret;
@@ -239,7 +239,7 @@ GUEST_INLINE void map_mmio(struct guest_cpu *cpu)
 {
 	const u64 vsid = 0x1ffffff, page = GUEST_MMIO >> 16;
 	u64 hash = (page ^ vsid ^ (vsid << 25)) & ((1UL << (HPT_ORDER - 7)) - 1);
-	/* a 1 TiB segment, the page's address, bolted, large, valid */
+	/* A 1 TiB segment, the page's address, bolted, large, valid. */
 	u64 v = 1UL << 62 | vsid << 24 | (page & ~0x7fUL) | 0x10 | 4 | 1;
 	/* 64 KiB, referenced, changed, inhibited and guarded, read and write */
 	u64 r = GUEST_MMIO | 0x1000 | 0x180 | 0x28 | 2;
@@ -280,8 +280,8 @@ GUEST void guest_churn(struct guest_cpu *cpu)
 		}
 		if (cpu->mmio) {
 			/*
-			 * the device counts its loads: a value twice or skipped is an exit done
-			 * twice or lost
+			 * The device counts its loads: a value twice or skipped is an exit done
+			 * twice or lost.
 			 */
 			u64 got = *(volatile u64 *)GUEST_MMIO;
 

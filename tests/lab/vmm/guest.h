@@ -18,7 +18,7 @@
 #define H_STUFF_TCE	   0x138
 #define H_PUT_TCE_INDIRECT 0x13c
 
-/* PAPR return codes */
+/* PAPR return codes. */
 #define H_SUCCESS	0
 #define H_HARDWARE	(-1L)
 #define H_FUNCTION	(-2L)
@@ -43,13 +43,13 @@
 #define CHECK_TIME   4 /* the timebase went back */
 #define CHECK_MMIO   5 /* an MMIO load gave a value twice, or skipped one */
 
-/* A VPA (LoPAPR 14.11.3.2): how it is registered, its length, and a byte in it */
+/* A VPA (LoPAPR 14.11.3.2): how it is registered, its length, and a byte in it. */
 #define VPA_REGISTER	  (1UL << 45)
 #define VPA_LENGTH_AT	  4 /* 16 bits */
 #define VPA_LENGTH	  640
 #define VPA_PMC_IN_USE_AT 0xbb /* the performance monitor's registers are to be kept */
 
-/* Guest memory, all below GUEST_RAM_MIN; slot 0 starts at 0 */
+/* Guest memory, all below GUEST_RAM_MIN; slot 0 starts at 0. */
 #define GUEST_VECTORS	0x0UL
 #define GUEST_CODE	0x10000UL
 #define GUEST_CPUS	0x100000UL /* struct guest_cpu and a stack for each vCPU */
@@ -64,13 +64,13 @@
 #define GUEST_RAM_MIN	(16UL << 20)
 
 /*
- * Where the guest finds the VMM's MMIO counter: far above any memory slot, and in the VRMA's 1 TiB
+ * Where the guest finds the VMM's MMIO counter: far above any memory slot, and in the VRMA's 1 TiB.
  */
 #define GUEST_MMIO 0x8000000000UL
 
 #define HPT_ORDER  18 /* 256 KiB: 2,048 groups, plenty for a real-mode guest */
 
-/* Offsets in struct guest_cpu that vectors.S uses */
+/* Offsets in struct guest_cpu that vectors.S uses. */
 #define GUEST_CPU_TICKS	    0
 #define GUEST_CPU_PERIOD    8
 #define GUEST_CPU_LAST_TICK 16
@@ -83,7 +83,7 @@
 
 typedef unsigned long u64;
 
-/* One hcall: r3 to r12 before it, r3 to r12 after it, and what it did to r14 to r29 */
+/* One hcall: r3 to r12 before it, r3 to r12 after it, and what it did to r14 to r29. */
 struct guest_op {
 	u64 in[10];
 	u64 out[10];
@@ -91,7 +91,7 @@ struct guest_op {
 	u64 exited;    /* set by the VMM: KVM left the hcall to user space */
 };
 
-/* One table in the endless pattern: the part of it that this vCPU alone writes */
+/* One table in the endless pattern: the part of it that this vCPU alone writes. */
 struct guest_churn {
 	u64 liobn;
 	u64 page_shift;
@@ -137,7 +137,7 @@ static inline enum churn_kind churn_kind(const struct guest_churn *t, u64 seq)
 {
 	u64 kind = seq / t->count % CHURN_KINDS;
 
-	/* a list is all mapped entries, so it needs memory to point to */
+	/* A list is all mapped entries, so it needs memory to point to. */
 	return kind == CHURN_INDIRECT && t->mem_pages < 16 ? CHURN_PUT : (enum churn_kind)kind;
 }
 
@@ -172,13 +172,13 @@ static inline u64 churn_value(const struct guest_churn *t, u64 seq)
 	return (pos + lap * 13) % t->mem_pages << t->page_shift | (1 + seq % 3);
 }
 
-/* Whether what the entry that `seq` will write holds before that is known */
+/* Whether what the entry that `seq` will write holds before that is known. */
 static inline int churn_known_before(const struct guest_churn *t, u64 seq)
 {
 	return !t->from || seq >= t->from + t->count;
 }
 
-/* What it is then */
+/* What it is then. */
 static inline u64 churn_value_before(const struct guest_churn *t, u64 seq)
 {
 	return seq < t->count ? 0 : churn_value(t, seq - t->count);

@@ -44,7 +44,7 @@ static void fill_list(u64 first)
 		vcpu_list(&vm->vcpu[0])[i] = htobe64(MAPPED((first + i) << 12));
 }
 
-/* An H_PUT_TCE_INDIRECT of the list; true if KVM did not leave it to the VMM and it was well */
+/* An H_PUT_TCE_INDIRECT of the list; true if KVM did not leave it to the VMM and it was well. */
 static bool put_list(void)
 {
 	struct guest_op op = { .in = { H_PUT_TCE_INDIRECT, LIOBN, 0, vcpu_list_gpa(&vm->vcpu[0]),

@@ -21,7 +21,7 @@
 #define OTHER_SLOT 3
 #define OTHER_GPA  (1UL << 40)
 
-/* The half of the table that is the host's; vCPUs share the other, but for its last entry */
+/* The half of the table that is the host's; vCPUs share the other, but for its last entry. */
 struct part {
 	struct table *t;
 	u64 first, count;
@@ -76,7 +76,7 @@ static void one_round(const struct part *p, u64 round, int *kvm_vfio)
 		need(host_punches(p), "punching");
 }
 
-/* Some entries of each vCPU's part, and of the host's, as the device sees them */
+/* Some entries of each vCPU's part, and of the host's, as the device sees them. */
 static void look(const struct part *p)
 {
 	u64 home = (p->first - 1) << p->t->page_shift;

@@ -33,7 +33,7 @@ static u64 below(u64 n)
 	return (state * 0x2545f4914f6cdd1dUL >> 11) % n;
 }
 
-/* A word that may be in every way wrong: any low bits, inside, across and outside memory slots */
+/* A word that may be in every way wrong: any low bits, inside, across and outside memory slots. */
 static u64 any_word(const struct table *t)
 {
 	const u64 page = 1UL << t->page_shift;
@@ -100,7 +100,7 @@ static void random_update(struct table *t, u64 *map, bool attached)
 		ret = put(t, index, word) == 8 ? H_SUCCESS : H_PARAMETER;
 		break;
 	case 4:
-		/* what the guest had its VMM store: nobody has looked at it */
+		/* What the guest had its VMM store: nobody has looked at it. */
 		if (attached)
 			return;
 		map[index] = word;
@@ -131,7 +131,7 @@ static void look(struct table *t)
 			gpa = HOME + HOME_SIZE / 2; /* where nothing of it should go */
 		if (gpa < GUEST_RAM_MIN)
 			continue;
-		/* the hardware lets a device read what it may write */
+		/* The hardware lets a device read what it may write. */
 		if (reads_through(index << t->page_shift, gpa, 0, HOME) != maps)
 			check(false, "random: a transfer", "entry %lu of 2^%lu bytes is %#lx",
 			      index, t->page_shift, tce);
@@ -156,7 +156,7 @@ static void random_round(u64 page_shift)
 		random_update(t, map, true);
 	look(t);
 
-	/* entries for a slot that has gone are stale, and the rest goes on */
+	/* Entries for a slot that has gone are stale, and the rest goes on. */
 	need(!vm_set_slot(vm, 1, 0, 0), "removing slot 1");
 	for (int i = 0; i < ROUND_OPS / 3; i++)
 		random_update(t, map, true);

@@ -26,7 +26,7 @@
 #define BUFFER 0x40000UL /* the device's own 4 KiB */
 #define LENGTH 4096UL
 
-/* Its registers, from QEMU's docs/specs/edu.rst */
+/* Its registers, from QEMU's docs/specs/edu.rst. */
 #define EDU_ID		0x00
 #define EDU_DMA_SRC	0x80
 #define EDU_DMA_DST	0x88
@@ -125,7 +125,7 @@ bool writes_through(u64 ioba, u64 gpa, u64 out, u64 out_gpa)
 static int device;
 static u64 bar_size;
 
-/* Registers of the device's BAR 0, and its permission to do DMA */
+/* Registers of the device's BAR 0, and its permission to do DMA. */
 static void open_device(void)
 {
 	struct vfio_region_info region = { .argsz = sizeof(region),
@@ -343,7 +343,7 @@ static void enable_strict_replay(u64 flags, u64 more, int want, const char *name
 		gives(ioctl(vm->fd, KVM_ENABLE_CAP, &cap), 0, name);
 }
 
-/* Words that no hardware table can map, as a guest can have them put there by its VMM */
+/* Words that no hardware table can map, as a guest can have them put there by its VMM. */
 static u64 fill_badly(const struct table *t)
 {
 	const u64 bad[] = {
@@ -415,7 +415,7 @@ static void test_replay(void)
 
 /*
  * A 2^24-byte page of memory slot 2, of `size` bytes from `mem` on, which the hardware can't or
- * may not map, though all that is behind it is registered
+ * may not map, though all that is behind it is registered.
  */
 static void never_maps(void *mem, u64 size, __u32 hw_shift, const char *what)
 {
@@ -448,7 +448,7 @@ static void never_maps(void *mem, u64 size, __u32 hw_shift, const char *what)
 	need(!ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &region), "memory slot 2");
 }
 
-/* Slots that are not as the hardware's pages are, in memory with pages that are large enough */
+/* Slots that are not as the hardware's pages are, in memory with pages that are large enough. */
 static void test_odd_slots(void)
 {
 	const u64 huge = 16UL << 20, odd = 65536;

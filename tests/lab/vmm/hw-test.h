@@ -17,11 +17,11 @@
 extern struct vm *vm;
 
 void need(bool good, const char *what);
-/* The group of the device that is bound to vfio-pci, which need not be in a container */
+/* The group of the device that is bound to vfio-pci, which need not be in a container. */
 void open_group_file(void);
-/* That device, in a container of its own: its fd */
+/* That device, in a container of its own: its fd. */
 int open_group(void);
-/* A container with the group in it */
+/* A container with the group in it. */
 void open_container(void);
 /* The device has to be closed. */
 void close_container(void);
@@ -30,7 +30,7 @@ bool reads_through(u64 ioba, u64 gpa, u64 out, u64 out_gpa);
 bool writes_through(u64 ioba, u64 gpa, u64 out, u64 out_gpa);
 void register_memory(void *mem, u64 size);
 bool try_register(void *mem, u64 size);
-/* False while something of it is mapped for the device */
+/* False while something of it is mapped for the device. */
 bool unregister_memory(void *mem, u64 size);
 void vfio_map(u64 ioba, void *mem, u64 size);
 void vfio_unmap(u64 ioba, u64 size);
@@ -43,13 +43,13 @@ struct table *create_table(u64 page_shift);
 /* KVM's VFIO device, with the group attached to the table; -1, errno set, if that fails */
 int try_attach(const struct table *t);
 int attach(const struct table *t);
-/* One more table that the group's hardware tables follow, then 0; else -1, errno set */
+/* One more table that the group's hardware tables follow, then 0; else -1, errno set. */
 int attach_also(int kvm_vfio, const struct table *t);
 void detach(int kvm_vfio);
 long hcall(u64 nr, const struct table *t, u64 index, u64 tce, u64 count);
 long put(const struct table *t, u64 index, u64 tce);
 u64 at(const struct table *t, u64 index);
-/* The number in a line of the table's fdinfo, -1 without such a line */
+/* The number in a line of the table's fdinfo, -1 without such a line. */
 long table_info(const struct table *t, const char *name);
 
 /* hw-random.c: every writer, any word, I/O pages of any size against the hardware's */

@@ -98,7 +98,7 @@ void test_removed_window(void)
 	register_ram();
 }
 
-/* Windows that go and come while vCPUs fill the table */
+/* Windows that go and come while vCPUs fill the table. */
 void test_windows_under_load(void)
 {
 	struct table *t = create_table(12);
@@ -110,7 +110,7 @@ void test_windows_under_load(void)
 
 		create_first_window(12);
 		kvm_vfio = attach(t);
-		/* The guests may not run for a while */
+		/* The guests may not run for a while. */
 		write_block(t, t->entries - BLOCK, 1);
 		remove_window();
 		unregistered = unregister_ram();
@@ -138,7 +138,7 @@ void test_shared_entries(void)
 	other = table_find(vm, LIOBN + 1);
 	t = table_find(vm, LIOBN);
 	need(!attach_also(kvm_vfio, other), "attaching another table");
-	/* No vCPU writes the last entry */
+	/* No vCPU writes the last entry. */
 	need(put(t, last, tce_of(0)) == 8, "the entry that stays");
 	start_guests(t);
 	for (u64 run = 0; run < SHARED_RUNS; run++) {

@@ -24,7 +24,7 @@ void need(bool good, const char *what)
 		die("%s: %s", what, strerror(errno));
 }
 
-/* The name of the device that is bound to vfio-pci */
+/* The name of the device that is bound to vfio-pci. */
 static const char *device_name(void)
 {
 	static char name[256];
@@ -162,10 +162,10 @@ void create_window(__u32 page_shift)
 
 struct table *create_table(u64 page_shift)
 {
-	int err = table_create(vm, LIOBN, page_shift, 0, WINDOW >> page_shift);
+	int ret = table_create(vm, LIOBN, page_shift, 0, WINDOW >> page_shift);
 
-	if (err)
-		die("KVM_CREATE_SPAPR_TCE_64: %s", strerror(-err));
+	if (ret)
+		die("KVM_CREATE_SPAPR_TCE_64: %s", strerror(-ret));
 	return table_find(vm, LIOBN);
 }
 

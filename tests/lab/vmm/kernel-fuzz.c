@@ -137,7 +137,7 @@ static void faulted(int sig)
 
 static void kicked(int sig)
 {
-	/* only there so that a call that waits ends with EINTR */
+	/* Only there so that a call that waits ends with EINTR. */
 }
 
 static void write_log(const struct fuzz *f)
@@ -182,7 +182,7 @@ void fuzz_call_any(struct fuzz *f)
 {
 	bool good;
 
-	/* numbers that the thread itself does not reach */
+	/* Numbers that the thread itself does not reach. */
 	f->number += 1UL << 40;
 	make_call(f, &good);
 }

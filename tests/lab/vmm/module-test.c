@@ -29,7 +29,7 @@
 
 static const char *hv = "kvm_hv"; /* or kvm_pr, the implementation under kvm */
 
-/* All that a VM gives to hold on to; fds first, then mappings */
+/* All that a VM gives to hold on to; fds first, then mappings. */
 enum object {
 	HELD_VM,
 	HELD_VCPU,
@@ -65,7 +65,7 @@ static int unload(const char *module)
 	return (int)syscall(SYS_delete_module, module, O_NONBLOCK);
 }
 
-/* Both modules, as soon as the last file is really closed */
+/* Both modules, as soon as the last file is really closed. */
 static bool unload_all(void)
 {
 	const struct timespec tick = { .tv_nsec = 10000000 };
@@ -95,11 +95,11 @@ static void hold_everything(struct held *held)
 	struct vm *vm = vm_create(&opt);
 	struct vcpu *vcpu = &vm->vcpu[0];
 	struct table *t;
-	int err = table_create(vm, LIOBN, 12, 0, ENTRIES);
+	int ret = table_create(vm, LIOBN, 12, 0, ENTRIES);
 
-	t = err ? NULL : table_find(vm, LIOBN);
+	t = ret ? NULL : table_find(vm, LIOBN);
 	if (!t || table_map(t, PROT_READ | PROT_WRITE, MAP_SHARED, 0, 1))
-		die("a table: %s", strerror(err ? -err : errno));
+		die("a table: %s", strerror(ret ? -ret : errno));
 	*(volatile u64 *)t->map = 0x1234560;
 	if (ioctl(vm->fd, KVM_CREATE_DEVICE, &create))
 		die("KVM_CREATE_DEVICE(VFIO): %s", strerror(errno));

@@ -46,7 +46,7 @@ struct worker {
 };
 
 /*
- * One table: the host's part of it, what the host wrote there, and the copy kept by the dirty log
+ * One table: the host's part of it, what the host wrote there, and the copy kept by the dirty log.
  */
 struct raced {
 	struct table *t;
@@ -245,10 +245,10 @@ static int compare(struct session *s, const struct raced *r)
 		ret = command_error(s, "table %#lx: %s", r->t->liobn, strerror(-ret));
 	for (u64 i = 0; i < r->t->entries && !ret; i++) {
 		if (now[i] != r->copy[i])
-			ret = command_error(
-				s,
-				"table %#lx, index %lu: %#lx, but the copy by the dirty log has %#lx",
-				r->t->liobn, i, now[i], r->copy[i]);
+			ret = command_error(s,
+					    "table %#lx, index %lu: %#lx, "
+					    "but the copy by the dirty log has %#lx",
+					    r->t->liobn, i, now[i], r->copy[i]);
 		else if (i >= r->first && i < r->first + r->count &&
 			 now[i] != r->written[i - r->first])
 			ret = command_error(s,
@@ -274,7 +274,7 @@ static int prepare(struct session *s, struct race *race, struct table **tables, 
 		if (!r->written || !r->copy)
 			return command_error(s, "out of memory");
 		ret = table_dirty_start(r->t);
-		/* what was before this is in the base copy, what comes after it in the log */
+		/* What was before this is in the base copy, what comes after it in the log. */
 		if (!ret)
 			ret = table_read(r->t, 0, r->t->entries, r->copy);
 		if (ret)
@@ -381,7 +381,7 @@ out:
 	return ret;
 }
 
-/* A number from /proc: the one after `key`, in KiB */
+/* A number from /proc: the one after `key`, in KiB. */
 static u64 proc_number(const char *path, const char *key)
 {
 	char line[256];
@@ -442,7 +442,7 @@ int leak(struct session *s, u64 count)
 	if (locked != locked_after)
 		return command_error(s, "locked memory went from %lu to %lu KiB", locked,
 				     locked_after);
-	/* a page, or the array of 4 KiB, lost with each table would be this much and more */
+	/* A page, or the array of 4 KiB, lost with each table would be this much and more. */
 	if (free_after + count * 2 < free_before)
 		return command_error(s, "free memory went from %lu to %lu KiB", free_before,
 				     free_after);

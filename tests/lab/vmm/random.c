@@ -69,7 +69,7 @@ static u64 pick_ioba(u64 *state, const struct table *t)
 	case 7:
 		return random_next(state);
 	default:
-		/* few, so that entries meet again */
+		/* Few, so that entries meet again. */
 		page = below(state, t->entries < 64 ? t->entries : 64);
 		break;
 	}

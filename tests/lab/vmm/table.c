@@ -48,7 +48,7 @@ static u64 shadow_chunks(const struct table *t)
 	return (t->entries + SHADOW_CHUNK - 1) / SHADOW_CHUNK;
 }
 
-/* A closed table's place in the list, or a new one */
+/* A closed table's place in the list, or a new one. */
 static struct table *table_slot(struct vm *vm)
 {
 	struct table *t;
@@ -416,8 +416,8 @@ static long model_indirect(struct vm *vm, struct table *t, struct guest_op *op)
 		u64 tce = be64toh(list[i]);
 
 		/*
-		 * a stock kernel translates poison of a list too, and stops where it is outside
-		 * memory
+		 * A stock kernel translates poison of a list too, and stops where it is outside
+		 * memory.
 		 */
 		if (!t->file && !guest_memory(vm, tce & ~(u64)H_PAGE_SIZE_TCE))
 			return H_PARAMETER;
@@ -469,12 +469,12 @@ long user_tce_hcall(struct vm *vm, u64 nr, const u64 *args, u64 *r4)
 	case H_STUFF_TCE:
 	case H_PUT_TCE_INDIRECT:
 		/*
-		 * an unknown LIOBN, or an entry that points outside memory: KVM leaves the verdict
-		 * to us
+		 * An unknown LIOBN, or an entry that points outside memory: KVM leaves the verdict
+		 * to us.
 		 */
 		return H_PARAMETER;
 	case H_GET_TCE:
-		/* KVM PR has no handler for it */
+		/* KVM PR has no handler for it. */
 		t = table_find(vm, args[0]);
 		if (!t || !in_window(t, args[1], 1))
 			return H_PARAMETER;

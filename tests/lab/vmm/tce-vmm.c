@@ -32,7 +32,7 @@ static const char usage[] =
 	"  -m, --mmu hpt|radix     the guest's MMU mode (default: radix where there is such)\n"
 	"  -M, --mem MIB           guest memory at 0 (default 64)\n"
 	"  -c, --cpus N            vCPUs (default 1, at most 8)\n"
-	"  -d, --control DIR       take commands from the FIFO DIR/ctl and write replies to DIR/reply\n"
+	"  -d, --control DIR       take commands from DIR/ctl, a FIFO, write replies to DIR/reply\n"
 	"  -a, --ask DIR           send COMMAND to the VMM behind DIR; print its reply\n"
 	"  -k, --keep-going        a failed command of a script does not end it\n"
 	"  -s, --stay              stay alive after the script, until SIGTERM\n"
@@ -215,18 +215,16 @@ static unsigned long parse_count(const char *what, const char *arg, unsigned lon
 	return n;
 }
 
+static const struct option options[] = {
+	{ "type", required_argument, NULL, 't' },    { "mmu", required_argument, NULL, 'm' },
+	{ "mem", required_argument, NULL, 'M' },     { "cpus", required_argument, NULL, 'c' },
+	{ "control", required_argument, NULL, 'd' }, { "ask", required_argument, NULL, 'a' },
+	{ "keep-going", no_argument, NULL, 'k' },    { "stay", no_argument, NULL, 's' },
+	{ "help", no_argument, NULL, 'h' },	     { 0 }
+};
+
 int main(int argc, char **argv)
 {
-	static const struct option options[] = { { "type", required_argument, NULL, 't' },
-						 { "mmu", required_argument, NULL, 'm' },
-						 { "mem", required_argument, NULL, 'M' },
-						 { "cpus", required_argument, NULL, 'c' },
-						 { "control", required_argument, NULL, 'd' },
-						 { "ask", required_argument, NULL, 'a' },
-						 { "keep-going", no_argument, NULL, 'k' },
-						 { "stay", no_argument, NULL, 's' },
-						 { "help", no_argument, NULL, 'h' },
-						 { 0 } };
 	struct vm_options opt = { .mem_size = 64UL << 20, .nvcpus = 1 };
 	struct sigaction term = { .sa_handler = terminate_handler }; /* no SA_RESTART: read ends */
 	struct session s = { .out = stdout };

@@ -55,10 +55,10 @@ static int view_of(u64 liobn)
 
 static struct table *make(u64 liobn)
 {
-	int err = table_create(vm, liobn, 12, 0, ENTRIES);
+	int ret = table_create(vm, liobn, 12, 0, ENTRIES);
 
-	if (err)
-		die("table %#lx: %s", liobn, strerror(-err));
+	if (ret)
+		die("table %#lx: %s", liobn, strerror(-ret));
 	return table_find(vm, liobn);
 }
 
@@ -68,7 +68,7 @@ static void put(const struct table *t, u64 index, u64 tce)
 		die("write to table %#lx: %s", t->liobn, strerror(errno));
 }
 
-/* What it has there; where it can't be read, a value that no test writes */
+/* What it has there; where it can't be read, a value that no test writes. */
 static u64 at(int fd, u64 index)
 {
 	u64 tce;
@@ -83,7 +83,7 @@ static void holds(int fd, u64 index, u64 want, const char *name)
 	check(got == want, name, "entry %lu is %#lx, not %#lx", index, got, want);
 }
 
-/* The number in a line of its fdinfo, or -1 */
+/* The number in a line of its fdinfo, or -1. */
 static long fdinfo(int fd, const char *key)
 {
 	char path[64], line[256];
@@ -100,7 +100,7 @@ static long fdinfo(int fd, const char *key)
 	return value;
 }
 
-/* In a child: a process that has no capabilities but, maybe, one */
+/* In a child: a process that has no capabilities but, maybe, one. */
 static int open_with(int capability)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
@@ -229,7 +229,7 @@ static void test_lifetime(void)
 	table_close(t);
 }
 
-/* Dirty groups in the log, or -1 */
+/* Dirty groups in the log, or -1. */
 static int dirty(int fd)
 {
 	u64 bitmap[LOG_WORDS] = { 0 };
@@ -243,7 +243,7 @@ static int dirty(int fd)
 	return groups;
 }
 
-/* A page of memory that does not come before someone sees to it */
+/* A page of memory that does not come before someone sees to it. */
 static u64 *late_page(int *uffd)
 {
 	struct uffdio_api api = { .api = UFFD_API };

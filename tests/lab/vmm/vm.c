@@ -245,7 +245,7 @@ static void *vcpu_thread(void *arg)
 
 static void kick_handler(int sig)
 {
-	/* only there so that KVM_RUN ends with EINTR */
+	/* Only there so that KVM_RUN ends with EINTR. */
 }
 
 static void kick_all(struct vm *vm)
@@ -359,10 +359,10 @@ int vm_set_slot(struct vm *vm, unsigned int index, u64 gpa, u64 size)
 	region.memory_size = size;
 	region.userspace_addr = (u64)slot->mem;
 	if (ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &region)) {
-		int err = -errno;
+		int ret = -errno;
 
 		munmap(slot->mem, size);
-		return err;
+		return ret;
 	}
 	slot->gpa = gpa;
 	slot->size = size;
@@ -410,11 +410,11 @@ static void create_vcpu(struct vm *vm, int index)
 {
 	struct vcpu *vcpu = &vm->vcpu[index];
 	int stride = ioctl(vm->fd, KVM_CHECK_EXTENSION, KVM_CAP_PPC_SMT);
-	int err;
+	int ret;
 
 	vcpu->vm = vm;
 	vcpu->index = index;
-	/* on POWER8, vCPUs of one virtual core must share a physical one: give each its own */
+	/* On POWER8, vCPUs of one virtual core must share a physical one: give each its own. */
 	vcpu->fd = ioctl(vm->fd, KVM_CREATE_VCPU, index * (stride > 0 ? stride : 1));
 	if (vcpu->fd < 0)
 		die("KVM_CREATE_VCPU(%d): %s", index, strerror(errno));
@@ -432,9 +432,9 @@ static void create_vcpu(struct vm *vm, int index)
 	vcpu->guest->id = (u64)index * (stride > 0 ? (u64)stride : 1);
 	vcpu->guest->vpa = GUEST_VPAS + (u64)index * GUEST_VPA_SIZE;
 	vcpu->guest->hpt = !vm->radix && !vm->pr;
-	err = pthread_create(&vcpu->thread, NULL, vcpu_thread, vcpu);
-	if (err)
-		die("pthread_create: %s", strerror(err));
+	ret = pthread_create(&vcpu->thread, NULL, vcpu_thread, vcpu);
+	if (ret)
+		die("pthread_create: %s", strerror(ret));
 }
 
 struct vm *vm_create(const struct vm_options *opt)
@@ -442,7 +442,7 @@ struct vm *vm_create(const struct vm_options *opt)
 	static const __u64 hcalls[] = { H_GET_TCE, H_PUT_TCE, H_PUT_TCE_INDIRECT, H_STUFF_TCE };
 	struct sigaction kick = { .sa_handler = kick_handler };
 	struct vm *vm = calloc(1, sizeof(*vm));
-	int err;
+	int ret;
 
 	if (!vm)
 		die("out of memory");
@@ -456,16 +456,16 @@ struct vm *vm_create(const struct vm_options *opt)
 	vm->fd = ioctl(vm->kvm_fd, KVM_CREATE_VM, opt->type);
 	if (vm->fd < 0)
 		die("KVM_CREATE_VM(type %d): %s", opt->type, strerror(errno));
-	/* HV is what the default gives where both are there */
+	/* HV is what the default gives where both are there. */
 	vm->pr = ioctl(vm->fd, KVM_CHECK_EXTENSION, KVM_CAP_PPC_HTAB_FD) <= 0 &&
 		 ioctl(vm->fd, KVM_CHECK_EXTENSION, KVM_CAP_PPC_MMU_RADIX) <= 0;
 	vm->mem_size = opt->mem_size;
-	err = vm_set_slot(vm, 0, 0, vm->mem_size);
-	if (err)
-		die("memory slot 0 of %lu bytes: %s", vm->mem_size, strerror(-err));
+	ret = vm_set_slot(vm, 0, 0, vm->mem_size);
+	if (ret)
+		die("memory slot 0 of %lu bytes: %s", vm->mem_size, strerror(-ret));
 	set_mmu(vm, opt->mmu);
 
-	/* KVM answers only GET and PUT unless it is asked to */
+	/* KVM answers only GET and PUT unless it is asked to. */
 	for (unsigned int i = 0; i < sizeof(hcalls) / sizeof(hcalls[0]); i++)
 		enable_cap(vm->fd, "PPC_ENABLE_HCALL", KVM_CAP_PPC_ENABLE_HCALL, hcalls[i], 1);
 
@@ -473,7 +473,7 @@ struct vm *vm_create(const struct vm_options *opt)
 	       (size_t)(__stop_guest_vectors - __start_guest_vectors));
 	memcpy(vm_ram(vm, GUEST_CODE), __start_guest_code,
 	       (size_t)(__stop_guest_code - __start_guest_code));
-	/* the guest fetches instructions through the cache's other door */
+	/* The guest fetches instructions through the cache's other door. */
 	__builtin___clear_cache(vm->slot[0].mem, vm->slot[0].mem + GUEST_CPUS);
 
 	vm->nvcpus = opt->nvcpus;

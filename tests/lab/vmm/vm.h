@@ -89,7 +89,7 @@ struct vm *vm_create(const struct vm_options *opt);
 void vm_destroy(struct vm *vm);
 int vm_set_slot(struct vm *vm, unsigned int index, u64 gpa, u64 size); /* 0 or -errno */
 void vm_fail(struct vm *vm, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* Guest memory of slot 0 */
+/* Guest memory of slot 0. */
 void *vm_ram(struct vm *vm, u64 gpa);
 /* Start the guest of this vCPU at `entry` (from guest-entry.h), without waiting for it. */
 void vcpu_start(struct vcpu *vcpu, void (*entry)(struct guest_cpu *));
@@ -100,7 +100,7 @@ void vm_resume(struct vm *vm);
 void vm_quit(struct vm *vm);
 /* n hcalls of `ops` on one vCPU; results are in `ops` afterwards. */
 bool vcpu_run_ops(struct vcpu *vcpu, struct guest_op *ops, u64 n);
-/* Room for the guest's H_PUT_TCE_INDIRECT list of this vCPU, as the VMM and as the guest see it */
+/* Room for the guest's H_PUT_TCE_INDIRECT list of this vCPU, as the VMM and as the guest see it. */
 u64 *vcpu_list(struct vcpu *vcpu);
 u64 vcpu_list_gpa(const struct vcpu *vcpu);
 
@@ -149,7 +149,7 @@ struct churn_options {
 };
 
 int churn_start(struct vm *vm, struct table **tables, int n, const struct churn_options *opt);
-/* Entries that this vCPU has written so far */
+/* Entries that this vCPU has written so far. */
 u64 churn_updates(const struct guest_cpu *cpu);
 int churn_stop(struct vm *vm);
 /*
