@@ -52,19 +52,31 @@ def newc(entries):
     return out
 
 
-def guest(folder):
-    """Arguments that boot the guest; its initramfs is made in the folder."""
-    init = os.path.join(folder, "init")
+def make_guest(folder):
+    """The guest's kernel and its only program, put into the folder."""
     subprocess.run(["powerpc64le-linux-gnu-gcc", "-D_GNU_SOURCE", "-O2", "-Wall", "-Werror",
-                    "-static", "-o", init, os.path.join(HERE, "guest-init.c")], check=True)
-    with open(init, "rb") as f:
+                    "-static", "-o", os.path.join(folder, "init"),
+                    os.path.join(HERE, "guest-init.c")], check=True)
+    shutil.copy(printed_by(os.path.join(TOP, "tests/lab/kernel"), "stock") + "/vmlinux", folder)
+
+
+def guest(folder):
+    """Arguments that boot the guest, which is put into the folder. $TCE_GUEST may have what
+    make_guest() made elsewhere, for a machine that cannot make it."""
+    made = os.environ.get("TCE_GUEST")
+    if made:
+        for name in ("init", "vmlinux"):
+            shutil.copy(os.path.join(made, name), folder)
+    else:
+        make_guest(folder)
+    with open(os.path.join(folder, "init"), "rb") as f:
         program = f.read()
     initramfs = os.path.join(folder, "initramfs")
     with open(initramfs, "wb") as f:
         f.write(newc([("dev", 0o40755, b"", 0, 0), ("dev/console", 0o20600, b"", 5, 1),
                       ("init", 0o100755, program, 0, 0)]))
-    kernel = printed_by(os.path.join(TOP, "tests/lab/kernel"), "stock") + "/vmlinux"
-    return ["-kernel", kernel, "-initrd", initramfs, "-append", "console=hvc0 quiet"]
+    return ["-kernel", os.path.join(folder, "vmlinux"), "-initrd", initramfs, "-append",
+            "console=hvc0 quiet"]
 
 
 def disk(folder, name):
