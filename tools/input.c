@@ -138,6 +138,43 @@ out_close:
 	return ret;
 }
 
+/* Read what comes through a pipe, and drop it. Return: 0, or a negative errno. */
+static int drain(int fd, uint64_t count)
+{
+	static uint8_t buf[COPY_SIZE];
+	const struct tce_source file = tce_fd_source(fd);
+	ssize_t n;
+
+	for (; count; count -= (size_t)n) {
+		n = file.read(file.ctx, buf, count < sizeof(buf) ? (size_t)count : sizeof(buf));
+		if (n <= 0)
+			return n ? (int)n : -ENODATA;
+	}
+	return 0;
+}
+
+int skip_input(struct input *input, uint64_t offset, struct tce_error *err)
+{
+	int ret = 0;
+
+	if (!offset)
+		return TCE_OK;
+	if (!input->again) {
+		ret = drain(input->fd, offset);
+	} else if (offset > INT64_MAX || lseek(input->fd, (off_t)offset, SEEK_CUR) < 0) {
+		ret = offset > INT64_MAX ? -EOVERFLOW : -errno;
+	} else {
+		input->start += (off_t)offset;
+	}
+	if (ret == -ENODATA)
+		ret = tce_set_error(err, TCE_ERR_TORN, 0, "it ends before the offset");
+	else if (ret < 0)
+		ret = tce_set_error(err, TCE_ERR_IO, -ret, "the offset cannot be gone to");
+	if (ret < 0)
+		name_error(err, input->name);
+	return ret;
+}
+
 const uint8_t *peek_input(struct input *input, size_t len, size_t *got, struct tce_error *err)
 {
 	const struct tce_source file = tce_fd_source(input->fd);

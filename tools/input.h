@@ -49,6 +49,16 @@ struct input {
 int open_input(struct input **input, const char *name, struct tce_error *err);
 
 /**
+ * skip_input() - begin further on
+ * @input: the input, from which nothing has been read.
+ * @offset: bytes to pass over. A file's end may be before that; then the input is empty.
+ * @err: what failed.
+ *
+ * Return: 0, %TCE_ERR_TORN for a pipe that ends before, or %TCE_ERR_IO.
+ */
+int skip_input(struct input *input, uint64_t offset, struct tce_error *err);
+
+/**
  * keep_input() - see to it that an input can be rewound
  * @input: the input, from which nothing has been taken. A pipe is read to its end, into a scratch
  *	file.

@@ -37,6 +37,8 @@ struct options {
 	struct cli_number fd;
 	struct cli_number liobn;
 	struct cli_number vm;
+	struct cli_number offset;
+	const char *snapshot;
 	struct stated_geometry stated;
 	struct live_choice live;
 	struct choice choice;
@@ -56,6 +58,10 @@ static const struct cli_option option_table[] = {
 	{ CLI_NUMBER, 0, "vm", "N",
 	  .help = "only tables of this virtual machine, where there are several",
 	  .place = PLACE(vm), .max = UINT64_MAX },
+	{ CLI_NUMBER, 0, "offset", "BYTES", .help = "where in SOURCE a stream or an image begins",
+	  .place = PLACE(offset), .max = INT64_MAX },
+	{ CLI_TEXT, 0, "snapshot", "NAME", .help = "which of a qcow2 disk's snapshots",
+	  .place = PLACE(snapshot) },
 	{ CLI_GROUP, .name = "What the kernel does not tell, said by hand" },
 	GEOMETRY_OPTIONS(struct options),
 	{ CLI_GROUP, .name = "What to do (shows header, runs and totals without one of these)" },
@@ -200,6 +206,8 @@ static int parse_options(struct options *options, int argc, char **argv)
 	if (!live && (options->stated.page_shift.given || options->stated.bus_offset.given ||
 		      options->stated.entries.given))
 		return misuse("--page-shift, --bus-offset and --entries are for live tables");
+	if (live && (options->offset.given || options->snapshot))
+		return misuse("--offset and --snapshot are for files");
 	options->choice.liobn_given = options->liobn.given;
 	options->choice.liobn = options->liobn.value;
 	options->choice.vm_given = options->vm.given;
@@ -218,8 +226,14 @@ static int parse_options(struct options *options, int argc, char **argv)
 
 static int open_chosen(struct source **source, const struct options *options, struct tce_error *err)
 {
+	const struct place place = {
+		.offset = options->offset.value,
+		.snapshot = options->snapshot,
+	};
+
 	if (options->source)
-		return open_source(source, options->source, modes[options->mode].rewinds, err);
+		return open_source_at(source, options->source, &place, modes[options->mode].rewinds,
+				      err);
 	return open_live_source(source, &options->live, err);
 }
 

@@ -346,7 +346,7 @@ static int begin_kind(struct body *body, struct tce_error *err)
 	return 0;
 }
 
-int open_body(struct body **result, struct input *input, struct tce_error *err)
+int open_body(struct body **result, const struct tce_source *file, struct tce_error *err)
 {
 	struct body *body = calloc(1, sizeof(*body));
 	uint32_t compression;
@@ -354,7 +354,7 @@ int open_body(struct body **result, struct input *input, struct tce_error *err)
 
 	if (!body)
 		return no_memory(err, "a stream");
-	body->from = input_source(input);
+	body->from = *file;
 	ret = skip_libvirt(body, &compression, err);
 	if (!ret) {
 		body->kind = find_kind(body->buf, body->end);

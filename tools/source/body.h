@@ -15,14 +15,14 @@ struct body;
 bool has_body(const uint8_t *head, size_t len);
 
 /**
- * open_body() - find the stream in whatever an input begins with
+ * open_body() - find the stream in whatever a file begins with
  * @body: receives it; free it with close_body().
- * @input: must outlive it.
+ * @file: the file. What is behind it must outlive the body.
  * @err: what failed.
  *
  * Return: 0, or a negative status.
  */
-int open_body(struct body **body, struct input *input, struct tce_error *err);
+int open_body(struct body **body, const struct tce_source *file, struct tce_error *err);
 
 /* The stream as a source. */
 struct tce_source body_source(struct body *body);

@@ -80,6 +80,29 @@ struct live_choice {
 int open_source(struct source **source, const char *name, bool again, struct tce_error *err);
 
 /**
+ * struct place - what of a file is meant
+ * @offset: where it begins, in bytes.
+ * @snapshot: name or ID of a snapshot in a disk, or NULL.
+ */
+struct place {
+	uint64_t offset;
+	const char *snapshot;
+};
+
+/**
+ * open_source_at() - open what is in the middle of a file
+ * @source: receives the source; free it with close_source().
+ * @name: the file's name, or "-". Must outlive the source.
+ * @place: what of it.
+ * @again: rewind will be used.
+ * @err: what failed.
+ *
+ * Return: as open_source(); %TCE_ERR_ARG for a place in what has none.
+ */
+int open_source_at(struct source **source, const char *name, const struct place *place, bool again,
+		   struct tce_error *err);
+
+/**
  * close_source() - free a source
  * @source: the source, or NULL.
  */
@@ -102,6 +125,10 @@ int open_image_source(struct source **source, struct input *input, bool again,
 bool is_stream(const uint8_t *head, size_t len);
 int open_stream_source(struct source **source, struct input *input, bool again,
 		       struct tce_error *err);
+
+/* The same, in a snapshot of a qcow2 disk; see disk.h. */
+int open_disk_source(struct source **source, struct input *input, const char *snapshot,
+		     struct tce_error *err);
 
 /* criu.c: a CRIU image folder; its tables are TCE images. */
 int check_criu_folder(const char *folder, struct tce_error *err);

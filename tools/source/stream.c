@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Tables from a QEMU migration stream, plain or packed, compressed or not, or from a libvirt save
- * file around one. The whole stream is read and checked before the first table is shown.
+ * Tables from a QEMU migration stream, plain or packed, compressed or not, from a libvirt save file
+ * around one, or from a snapshot's state in a disk. The whole stream is read and checked before the
+ * first table is shown.
  */
 #include <stdlib.h>
 
 #include "source/body.h"
+#include "source/disk.h"
 #include "source/source.h"
 #include "source/stream-tables.h"
 
@@ -76,14 +78,15 @@ static const struct source_ops stream_ops = {
 };
 
 /* Go through the whole stream. */
-static int read_stream(struct stream_source *stream, struct input *input, struct tce_error *err)
+static int read_stream(struct stream_source *stream, const struct tce_source *file,
+		       struct tce_error *err)
 {
 	struct tce_stream_hooks hooks;
 	struct tce_source from;
 	struct body *body;
 	int ret;
 
-	ret = open_body(&body, input, err);
+	ret = open_body(&body, file, err);
 	if (ret)
 		return ret;
 	ret = open_stream_tables(&stream->tables, err);
@@ -93,31 +96,56 @@ static int read_stream(struct stream_source *stream, struct input *input, struct
 		ret = finish_body(body, tce_scan_stream(&from, &hooks, NULL, err), err);
 	}
 	close_body(body);
-	return ret ? ret : read_stream_tables(&stream->tables, &stream->reader, err);
+	return ret;
 }
 
 /* Tables are kept in a scratch image: the input is not read again. */
-int open_stream_source(struct source **source, struct input *input, bool again,
+static int open_stream(struct source **source, struct input *input, struct disk *disk,
 		       struct tce_error *err)
 {
+	const struct tce_source file = disk ? disk_source(disk) : input_source(input);
 	struct stream_source *stream = calloc(1, sizeof(*stream));
 	int ret;
 
-	if (stream) {
-		stream->base.ops = &stream_ops;
-		stream->tables.fd = -1;
-		snprintf(stream->base.name, sizeof(stream->base.name), "%s", input->name);
-		ret = read_stream(stream, input, err);
-	} else {
-		ret = no_memory(err, "a stream");
-	}
-	if (ret) {
-		name_error(err, input->name);
-		if (stream)
-			stream_close(&stream->base);
-	} else {
+	if (!stream)
+		return no_memory(err, "a stream");
+	stream->base.ops = &stream_ops;
+	stream->tables.fd = -1;
+	snprintf(stream->base.name, sizeof(stream->base.name), "%s", input->name);
+	ret = read_stream(stream, &file, err);
+	if (disk)
+		ret = finish_disk(disk, ret, err);
+	if (!ret)
+		ret = read_stream_tables(&stream->tables, &stream->reader, err);
+	if (ret)
+		stream_close(&stream->base);
+	else
 		*source = &stream->base;
-	}
+	return ret;
+}
+
+static int close_named(struct input *input, int ret, struct tce_error *err)
+{
+	if (ret)
+		name_error(err, input->name);
 	close_input(input);
 	return ret;
+}
+
+int open_stream_source(struct source **source, struct input *input, bool again,
+		       struct tce_error *err)
+{
+	return close_named(input, open_stream(source, input, NULL, err), err);
+}
+
+int open_disk_source(struct source **source, struct input *input, const char *snapshot,
+		     struct tce_error *err)
+{
+	struct disk disk;
+	int ret;
+
+	ret = open_disk(&disk, input, snapshot, err);
+	if (!ret)
+		ret = open_stream(source, input, &disk, err);
+	return close_named(input, ret, err);
 }
