@@ -275,18 +275,20 @@ static bool skip_string(struct json *json)
 
 bool skip_json_value(struct json *json)
 {
+	char closing[DEPTH_MAX], word[64];
 	unsigned int depth = 0;
-	char word[64];
 	int c;
 
 	do {
 		c = take_token(json);
 		if (c == '{' || c == '[') {
-			if (++depth > DEPTH_MAX)
+			if (depth == DEPTH_MAX)
 				return fail_json(json, "nested too deep");
+			closing[depth++] = c == '{' ? '}' : ']';
 		} else if (c == '}' || c == ']') {
-			if (!depth--)
+			if (!depth || c != closing[depth - 1])
 				return unexpected(json, c, "a value");
+			depth--;
 		} else if (c == '"') {
 			if (!skip_string(json))
 				return false;
