@@ -111,9 +111,9 @@ void print_map(const struct tce_geometry *geometry, const struct map *map,
 	char name[TABLE_NAME_SIZE];
 	uint64_t cell, first, all;
 
-	printf("%s: %" PRIu64 " of %" PRIu64 " entries used; a cell is %" PRIu64 " entr%s, a row "
-	       "from %s%s",
-	       format_table(geometry, name), totals->used, entries, map->per_cell,
+	printf("%s: %" PRIu64 " of %" PRIu64 " entries used%s", format_table(geometry, name),
+	       totals->used, entries, line_end);
+	printf("  a cell is %" PRIu64 " entr%s, a row from %s%s", map->per_cell,
 	       map->per_cell == 1 ? "y" : "ies", has_ioba ? "IOBA" : "index", line_end);
 	for (cell = 0; cell < map->cells; cell++) {
 		first = cell * map->per_cell;

@@ -11,6 +11,10 @@
 #define MAP_COLUMNS_MAX 512
 #define MAP_ROWS_MAX	16
 
+/* Lines above it. On a narrow terminal the first takes two. */
+#define MAP_HEADER	 2
+#define MAP_HEADER_WIDTH 72
+
 /**
  * struct map - a picture of a table
  * @columns: cells in a row.

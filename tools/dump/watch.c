@@ -21,6 +21,9 @@
 
 #define CLOCK_SIZE    16 /* hours, minutes and seconds */
 
+/* The last line stays empty; the one before says how many tables have no room. */
+#define LINES_SPARE 2
+
 /* To the upper left corner; wipe the rest of a line; wipe the rest of the screen. */
 #define HOME	  "\033[H"
 #define WIPE_LINE "\033[K\n"
@@ -43,7 +46,8 @@ struct watched {
 /**
  * struct watch - what is watched
  * @tables: all of them.
- * @count: how many there were the last time.
+ * @count: how many there are.
+ * @room: lines of the screen that are left.
  * @terminal: pictures are shown.
  * @first: it is the first time.
  * @now: the new picture.
@@ -51,6 +55,7 @@ struct watched {
 struct watch {
 	struct watched *tables;
 	unsigned int count;
+	unsigned int room;
 	bool terminal;
 	bool first;
 	struct map now;
@@ -106,10 +111,20 @@ static void drop_unseen(struct watch *watch)
 	}
 }
 
-/* As many rows for each table as the terminal has room for. */
-static uint64_t get_rows(const struct watch *watch)
+/* Lines that stand above each table's rows. */
+static unsigned int header_lines(void)
 {
-	const unsigned int count = watch->count ? watch->count : 1;
+	struct winsize size;
+
+	return !ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) && size.ws_col &&
+			       size.ws_col < MAP_HEADER_WIDTH ?
+		       MAP_HEADER + 1 :
+		       MAP_HEADER;
+}
+
+/* As many rows for each table as the terminal has room for. */
+static uint64_t get_rows(struct watch *watch)
+{
 	struct winsize size;
 	unsigned int lines;
 
@@ -117,10 +132,23 @@ static uint64_t get_rows(const struct watch *watch)
 		return MAP_ROWS_MAX;
 	lines = !ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) && size.ws_row ? size.ws_row :
 									  LINES_DEFAULT;
-	/* A line of each table is its name, and the screen's last one stays empty. */
-	lines = (lines - 1) / count;
-	lines = lines > 1 ? lines - 1 : 1;
+	watch->room = lines > LINES_SPARE ? lines - LINES_SPARE : 0;
+	lines = watch->room / (watch->count ? watch->count : 1);
+	lines = lines > header_lines() + 1 ? lines - header_lines() : 1;
 	return lines < MAP_ROWS_MAX ? lines : MAP_ROWS_MAX;
+}
+
+/* Is there room for one more table? The first one is always shown. */
+static bool take_room(struct watch *watch, uint64_t rows, int shown)
+{
+	const unsigned int lines = (unsigned int)rows + header_lines();
+
+	if (!watch->terminal)
+		return true;
+	if (lines > watch->room && shown)
+		return false;
+	watch->room -= lines < watch->room ? lines : watch->room;
+	return true;
 }
 
 static uint64_t count_changes(const struct map *a, const struct map *b)
@@ -177,26 +205,56 @@ static int show_table(struct watch *watch, struct source *source,
 	return TCE_OK;
 }
 
-/* Show all tables once. Return: how many, or a negative status. */
-static int show_tables(struct watch *watch, const struct live_choice *live,
-		       const struct choice *choice, struct tce_error *err)
+/* How many tables are there now? Return: 0, or a negative status. */
+static int count_tables(struct watch *watch, struct source *source, const struct choice *choice,
+			struct tce_error *err)
+{
+	struct tce_geometry geometry;
+	int ret;
+
+	watch->count = 0;
+	while ((ret = next_chosen_table(source, choice, &geometry, err)) > 0)
+		watch->count++;
+	return ret ? ret : source->ops->rewind(source, err);
+}
+
+/* Show all tables, or as many as there is room for. Return: 0, or a negative status. */
+static int show_each(struct watch *watch, struct source *source, const struct choice *choice,
+		     struct tce_error *err)
 {
 	const uint64_t rows = get_rows(watch);
 	struct tce_geometry geometry;
+	int shown = 0, ret = 0;
+
+	while (!stopped && (ret = next_chosen_table(source, choice, &geometry, err)) > 0) {
+		if (!take_room(watch, rows, shown)) {
+			printf("... and %u more, for which there is no room%s",
+			       watch->count - (unsigned int)shown, WIPE_LINE);
+			return TCE_OK;
+		}
+		ret = show_table(watch, source, &geometry, rows, err);
+		if (ret < 0)
+			return ret;
+		shown++;
+	}
+	return ret < 0 ? ret : TCE_OK;
+}
+
+/* Look at all tables once. Return: 0, or a negative status. */
+static int show_tables(struct watch *watch, const struct live_choice *live,
+		       const struct choice *choice, struct tce_error *err)
+{
 	struct source *source;
-	int tables = 0, ret;
+	int ret;
 
 	ret = open_live_source(&source, live, err);
 	if (ret < 0)
 		return ret;
 	if (watch->terminal)
 		fputs(HOME, stdout);
-	while (!stopped && (ret = next_chosen_table(source, choice, &geometry, err)) > 0) {
-		ret = show_table(watch, source, &geometry, rows, err);
-		if (ret < 0)
-			break;
-		tables++;
-	}
+	ret = count_tables(watch, source, choice, err);
+	if (!ret)
+		ret = show_each(watch, source, choice, err);
 	close_source(source);
 	if (ret < 0)
 		return ret;
@@ -204,9 +262,8 @@ static int show_tables(struct watch *watch, const struct live_choice *live,
 		fputs(WIPE_REST, stdout);
 	if (!stopped)
 		drop_unseen(watch);
-	watch->count = (unsigned int)tables;
 	watch->first = false;
-	return tables;
+	return TCE_OK;
 }
 
 /* A signal ends it, also one that comes between the look at @stopped and the waiting. */
