@@ -17,7 +17,7 @@
 
 #include "tce.h"
 
-#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 
 /**
  * struct memory - a sink and source in memory
