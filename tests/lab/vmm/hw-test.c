@@ -126,7 +126,7 @@ static int device;
 static u64 bar_size;
 
 /* Registers of the device's BAR 0, and its permission to do DMA. */
-static void open_device(void)
+static void open_device(int fd)
 {
 	struct vfio_region_info region = { .argsz = sizeof(region),
 					   .index = VFIO_PCI_BAR0_REGION_INDEX };
@@ -135,7 +135,7 @@ static void open_device(void)
 	uint16_t command = 6; /* memory space, bus master */
 	uint32_t id;
 
-	device = open_group();
+	device = fd;
 	need(!ioctl(device, VFIO_DEVICE_GET_REGION_INFO, &region),
 	     "VFIO_DEVICE_GET_REGION_INFO(BAR 0)");
 	need(!ioctl(device, VFIO_DEVICE_GET_REGION_INFO, &config),
@@ -475,7 +475,7 @@ int main(int argc, char **argv)
 	if (vm_set_slot(vm, 1, PART_GPA, PART_SIZE))
 		die("memory slot 1: %s", strerror(errno));
 	test_no_container();
-	open_device();
+	open_device(open_group());
 	register_memory(vm->slot[0].mem, vm->mem_size);
 	register_memory(vm->slot[1].mem, PART_SIZE / 2);
 	create_window(12);
@@ -489,10 +489,17 @@ int main(int argc, char **argv)
 	create_window(12);
 	test_race();
 	test_shared_entries();
+	test_edges();
+	test_contended_entries();
 	test_removed_window();
 	test_windows_under_load();
 	close_device();
 	test_closed_container();
+	close_container();
+	open_v1_container();
+	open_device(open_in_container());
+	test_v1_container();
+	close_device();
 	vm_destroy(vm);
 	return check_failures ? 1 : 0;
 }

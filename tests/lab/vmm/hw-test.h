@@ -23,6 +23,10 @@ void open_group_file(void);
 int open_group(void);
 /* A container with the group in it. */
 void open_container(void);
+/* One of the first version, which pins each page that is mapped, for itself. */
+void open_v1_container(void);
+/* The device, whose group is in a container: its fd. */
+int open_in_container(void);
 /* The device has to be closed. */
 void close_container(void);
 /* What is at `gpa` gets into the device through bus address `ioba`; see hw-test.c. */
@@ -34,6 +38,11 @@ bool try_register(void *mem, u64 size);
 bool unregister_memory(void *mem, u64 size);
 void vfio_map(u64 ioba, void *mem, u64 size);
 void vfio_unmap(u64 ioba, u64 size);
+/* What the ioctl returns, errno set. */
+int try_vfio_map(u64 ioba, void *mem, u64 size);
+int try_vfio_unmap(u64 ioba, u64 size);
+/* What the ioctl that makes a window returns, errno set, and where the window is then. */
+int try_window(__u32 page_shift, u64 size, u64 *start);
 /* Makes a window of this page size at bus address 0, where none is. */
 void create_first_window(__u32 page_shift);
 void remove_window(void);
@@ -61,6 +70,11 @@ void test_removed_window(void);
 void test_windows_under_load(void);
 void test_shared_entries(void);
 void test_closed_container(void);
+
+/* hw-map.c: what VFIO is told to map, and what it and KVM map at once */
+void test_edges(void);
+void test_contended_entries(void);
+void test_v1_container(void);
 
 /* hw-race.c: vCPUs, the host and the group's coming and going, all at once */
 void test_race(void);

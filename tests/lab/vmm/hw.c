@@ -6,7 +6,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <linux/vfio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,13 +53,23 @@ void open_group_file(void)
 	need(group >= 0, path);
 }
 
-void open_container(void)
+static void open_container_of(int type)
 {
 	container = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
 	need(container >= 0, "/dev/vfio/vfio");
 	need(!ioctl(group, VFIO_GROUP_SET_CONTAINER, &container), "VFIO_GROUP_SET_CONTAINER");
-	need(!ioctl(container, VFIO_SET_IOMMU, VFIO_SPAPR_TCE_v2_IOMMU),
-	     "VFIO_SET_IOMMU(SPAPR_TCE_v2)");
+	need(!ioctl(container, VFIO_SET_IOMMU, type), "VFIO_SET_IOMMU");
+}
+
+void open_container(void)
+{
+	open_container_of(VFIO_SPAPR_TCE_v2_IOMMU);
+}
+
+void open_v1_container(void)
+{
+	open_container_of(VFIO_SPAPR_TCE_IOMMU);
+	need(!ioctl(container, VFIO_IOMMU_ENABLE), "VFIO_IOMMU_ENABLE");
 }
 
 void close_container(void)
@@ -69,16 +78,20 @@ void close_container(void)
 	close(container);
 }
 
+int open_in_container(void)
+{
+	int device = ioctl(group, VFIO_GROUP_GET_DEVICE_FD, device_name());
+
+	need(device >= 0, "VFIO_GROUP_GET_DEVICE_FD");
+	return device;
+}
+
 int open_group(void)
 {
-	int device;
-
 	if (group < 0)
 		open_group_file();
 	open_container();
-	device = ioctl(group, VFIO_GROUP_GET_DEVICE_FD, device_name());
-	need(device >= 0, "VFIO_GROUP_GET_DEVICE_FD");
-	return device;
+	return open_in_container();
 }
 
 bool try_register(void *mem, u64 size)
@@ -108,7 +121,7 @@ bool unregister_memory(void *mem, u64 size)
 	return !ioctl(container, VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY, &reg);
 }
 
-void vfio_map(u64 ioba, void *mem, u64 size)
+int try_vfio_map(u64 ioba, void *mem, u64 size)
 {
 	struct vfio_iommu_type1_dma_map map = {
 		.argsz = sizeof(map),
@@ -118,10 +131,10 @@ void vfio_map(u64 ioba, void *mem, u64 size)
 		.size = size,
 	};
 
-	need(!ioctl(container, VFIO_IOMMU_MAP_DMA, &map), "VFIO_IOMMU_MAP_DMA");
+	return ioctl(container, VFIO_IOMMU_MAP_DMA, &map);
 }
 
-void vfio_unmap(u64 ioba, u64 size)
+int try_vfio_unmap(u64 ioba, u64 size)
 {
 	struct vfio_iommu_type1_dma_unmap unmap = {
 		.argsz = sizeof(unmap),
@@ -129,22 +142,40 @@ void vfio_unmap(u64 ioba, u64 size)
 		.size = size,
 	};
 
-	need(!ioctl(container, VFIO_IOMMU_UNMAP_DMA, &unmap), "VFIO_IOMMU_UNMAP_DMA");
+	return ioctl(container, VFIO_IOMMU_UNMAP_DMA, &unmap);
 }
 
-void create_first_window(__u32 page_shift)
+void vfio_map(u64 ioba, void *mem, u64 size)
+{
+	need(!try_vfio_map(ioba, mem, size), "VFIO_IOMMU_MAP_DMA");
+}
+
+void vfio_unmap(u64 ioba, u64 size)
+{
+	need(!try_vfio_unmap(ioba, size), "VFIO_IOMMU_UNMAP_DMA");
+}
+
+int try_window(__u32 page_shift, u64 size, u64 *start)
 {
 	struct vfio_iommu_spapr_tce_create window = {
 		.argsz = sizeof(window),
 		.page_shift = page_shift,
-		.window_size = WINDOW,
+		.window_size = size,
 		.levels = 1,
 	};
+	int ret = ioctl(container, VFIO_IOMMU_SPAPR_TCE_CREATE, &window);
 
-	need(!ioctl(container, VFIO_IOMMU_SPAPR_TCE_CREATE, &window),
-	     "VFIO_IOMMU_SPAPR_TCE_CREATE");
-	if (window.start_addr)
-		die("the window is at %#" PRIx64, (uint64_t)window.start_addr);
+	*start = window.start_addr;
+	return ret;
+}
+
+void create_first_window(__u32 page_shift)
+{
+	u64 start;
+
+	need(!try_window(page_shift, WINDOW, &start), "VFIO_IOMMU_SPAPR_TCE_CREATE");
+	if (start)
+		die("the window is at %#lx", start);
 }
 
 void remove_window(void)
