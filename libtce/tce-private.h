@@ -13,7 +13,7 @@
 
 #include "tce.h"
 
-#define ARRAY_SIZE(array)   (sizeof(array) / sizeof((array)[0]))
+#define ARRAY_SIZE(a)	    (sizeof(a) / sizeof((a)[0]))
 
 #define TCE_IMAGE_MAGIC	    0x45435489U /* bytes 89 54 43 45: 0x89 "TCE" */
 #define TCE_IMAGE_VERSION   1
