@@ -108,9 +108,9 @@ static int check_host(const KvmCriu__Vm *vm, int kvm)
 	size_t i;
 
 	if (vm->host_page_size != (uint32_t)getpagesize())
-		return refuse_vm(vm, "the host's page size is another one");
+		return refuse_vm(vm, "the host has another page size");
 	if (vm->pvr != read_pvr())
-		return refuse_vm(vm, "the host's processor (PVR) is another one");
+		return refuse_vm(vm, "the host has another processor (PVR)");
 	for (i = 0; i < ARRAY_LEN(extensions); i++)
 		if (extensions[i].needed &&
 		    !(extension(kvm, extensions[i].number) & extensions[i].bits))

@@ -78,7 +78,7 @@ static int receive_file(const struct guard *guard, uint64_t page, struct parcel 
 	    copy_memory(pid, false, page, parcel, sizeof(*parcel)))
 		return -1;
 	if (header->cmsg_type != SCM_RIGHTS || header->cmsg_len != CMSG_LEN(sizeof(int))) {
-		pr_err("Process %d has not got the file that it was handed\n", pid);
+		pr_err("Process %d did not receive the file that was sent to it\n", pid);
 		return -1;
 	}
 	memcpy(&fd, CMSG_DATA(header), sizeof(fd));

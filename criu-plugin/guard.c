@@ -193,7 +193,7 @@ struct guard *guard_process(const struct kvm_process *process)
 	guard->stage = share_memory(sizeof(*guard->stage));
 	if (guard->pidfd < 0 || !guard->stage || look_at_process(guard) || start_watching(guard) ||
 	    stop_process(guard)) {
-		pr_err("Process %d can't be kept safe from CRIU's end\n", process->pid);
+		pr_err("Process %d can't be protected from CRIU's end\n", process->pid);
 		free_guard(guard);
 		return NULL;
 	}

@@ -211,7 +211,7 @@ int load_manifest(void)
 		const KvmCriu__Image *image = manifest->image[i];
 
 		if (!is_image_name(image->name)) {
-			pr_err(MANIFEST " lists what is no image of this plugin\n");
+			pr_err(MANIFEST " lists a file that is no image of this plugin\n");
 			return -1;
 		}
 		if (check_listed(image))

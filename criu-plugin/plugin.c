@@ -331,7 +331,7 @@ CR_PLUGIN_REGISTER_HOOK(CR_PLUGIN_HOOK__CHECKPOINT_DEVICES, checkpoint_devices)
 static int not_asked(void)
 {
 	pr_err("Another plugin of the folder has answered for the processes that use KVM (%s comes "
-	       "behind it): use a folder with this plugin alone\n",
+	       "after it): use a folder with this plugin alone\n",
 	       PLUGIN_NAME);
 	return -1;
 }
@@ -391,7 +391,7 @@ static int dump_file(int fd, int id)
 	image.flags = fcntl(fd, F_GETFL);
 	pos = found.object == KVM_CRIU__OBJECT__TABLE ? lseek(fd, 0, SEEK_CUR) : 0;
 	if (pos < 0) {
-		pr_perror("Can't tell the position of table %#" PRIx64, found.which);
+		pr_perror("Can't read the position of table %#" PRIx64, found.which);
 		return -1;
 	}
 	image.pos = pos;

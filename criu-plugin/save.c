@@ -118,7 +118,7 @@ static int save_whole_table(struct saver *saver, const struct kvm_fd *fd,
 	/* libtce moves the position, which is the VMM's */
 	pos = lseek(local, 0, SEEK_CUR);
 	if (pos < 0) {
-		pr_perror("Can't tell the position of table %#" PRIx64, fd->which);
+		pr_perror("Can't read the position of table %#" PRIx64, fd->which);
 		goto out;
 	}
 	table_image_name(name, sizeof(name), saver->number, fd->which);

@@ -96,8 +96,8 @@ static bool is_to_be_hung_up(pid_t pid, int fd)
 	if (what && !strcmp(what, "connected"))
 		return true;
 	/* CRIU refuses it, unless it was told of this one. */
-	pr_warn("Process %d has connected to a unix socket of another's; it is hung up if CRIU's "
-		"environment has " HANG_UP "=connected\n",
+	pr_warn("Process %d has connected to another's unix socket: to have it hung up, set " HANG_UP
+		"=connected in CRIU's environment\n",
 		pid);
 	return false;
 }

@@ -47,11 +47,10 @@ static int attach(const KvmCriu__Tap *tap, int fd)
 	if (errno == EBUSY)
 		pr_err("Tap %s is in use here\n", tap->name);
 	else if (errno == EINVAL && is_there(tap->name))
-		pr_err("The interface %s is another one than the tap that the VM had, with %s\n",
-		       tap->name,
+		pr_err("The interface %s is not like the VM's tap, which had %s\n", tap->name,
 		       tap->flags & IFF_MULTI_QUEUE ? "several queues" : "a single queue");
 	else
-		pr_perror("Tap %s can't be had", tap->name);
+		pr_perror("Can't get tap %s", tap->name);
 	return -1;
 }
 
@@ -117,10 +116,10 @@ static int make_tap(const KvmCriu__Tap *tap, int fd)
 	if (attach(tap, fd) || write_queue(tap, fd) || (new_one && write_interface(tap, fd)))
 		return -1;
 	if (tap->detached && ioctl(fd, TUNSETQUEUE, &queue)) {
-		pr_perror("A queue of tap %s can't be taken off", tap->name);
+		pr_perror("Can't detach a queue of tap %s", tap->name);
 		return -1;
 	}
-	pr_info("tap %s is %s\n", tap->name, new_one ? "made" : "taken, which was there");
+	pr_info("tap %s %s\n", tap->name, new_one ? "was made" : "existed, and is used");
 	return 0;
 }
 

@@ -61,8 +61,7 @@ static int check_epoll(const struct kvm_process *process, int epoll)
 	for (i = 0; i < process->nr_taps; i++) {
 		if (!is_polled(&process->taps[i], &info))
 			continue;
-		pr_err("Process %d, fd %d: a tap can't be saved: it is waited for by an epoll (fd "
-		       "%d)\n",
+		pr_err("Process %d, fd %d: a tap can't be saved: an epoll (fd %d) waits for it\n",
 		       process->pid, process->taps[i].fd, epoll);
 		ret = -1;
 	}

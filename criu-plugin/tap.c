@@ -47,7 +47,7 @@ static int check_namespace(const KvmCriu__Tap *tap, int fd)
 	bool same;
 
 	if (namespace < 0) {
-		pr_perror("Tap %s: its network namespace can't be had", tap->name);
+		pr_perror("Tap %s: can't get its network namespace", tap->name);
 		return -1;
 	}
 	same = !fstat(namespace, &its) && !stat("/proc/self/ns/net", &own) &&
@@ -68,7 +68,7 @@ static int read_tap(KvmCriu__Tap *tap, int fd)
 		/* It is open, and no interface's. */
 		if (errno == EBADFD)
 			return 0;
-		pr_perror("A tap does not say what it is");
+		pr_perror("Can't read the name of a tap");
 		return -1;
 	}
 	if (set_string(&tap->name, ifr.ifr_name, sizeof(ifr.ifr_name)))

@@ -99,7 +99,7 @@ static int plain_call(struct task *task, long nr, uint64_t a0, uint64_t a1, uint
 	 * SIGSTOP is the one signal that compel can't block. It has been taken now.
 	 */
 	if (!task->stop && !compel_syscall(task->ctl, nr, result, a0, a1, a2, a3, a4, 0)) {
-		pr_info("process %d was to be stopped: later\n", task->pid);
+		pr_info("process %d was to be stopped; that is put off\n", task->pid);
 		task->stop = true;
 		return 0;
 	}

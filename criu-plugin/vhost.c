@@ -109,7 +109,7 @@ int save_vhosts(const struct kvm_process *process, struct task *task, KvmCriu__T
 
 int own_vhosts(struct task *task, const KvmCriu__Task *saved)
 {
-	static const char failed[] = "vhost-net can't be had";
+	static const char failed[] = "vhost-net can't be obtained";
 	size_t i;
 
 	reset_task(task);

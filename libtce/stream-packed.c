@@ -268,7 +268,7 @@ static int next_part(struct unpacker *unpacker)
 	case CHUNK_END:
 		return end_stream(unpacker);
 	default:
-		return corrupt(unpacker, "a table is cut that is not there");
+		return corrupt(unpacker, "a cut of a table that is not there");
 	}
 }
 

@@ -169,7 +169,7 @@ int skip_input(struct input *input, uint64_t offset, struct tce_error *err)
 	if (ret == -ENODATA)
 		ret = tce_set_error(err, TCE_ERR_TORN, 0, "it ends before the offset");
 	else if (ret < 0)
-		ret = tce_set_error(err, TCE_ERR_IO, -ret, "the offset cannot be gone to");
+		ret = tce_set_error(err, TCE_ERR_IO, -ret, "cannot go to the offset");
 	if (ret < 0)
 		name_error(err, input->name);
 	return ret;

@@ -23,7 +23,7 @@ static int apply_by_hand(struct target *target, const struct tce_geometry *by_ha
 	    (both & TCE_KNOWN_ENTRIES && saved->entries != by_hand->entries) ||
 	    (by_hand->known & TCE_KNOWN_ENTRIES && saved->entries < by_hand->entries)) {
 		tce_set_error(err, TCE_ERR_GEOMETRY, 0,
-			      "the image says another geometry than the command line");
+			      "the image has another geometry than the command line");
 		return target_error(target, err);
 	}
 	if (by_hand->known & TCE_KNOWN_PAGE_SHIFT)

@@ -322,8 +322,8 @@ static int check_compression(const struct body *body, uint32_t compression, stru
 			       0;
 	if (kinds[compression].magic && body->kind == BODY_RAW)
 		return tce_set_error(err, TCE_ERR_STREAM, 0,
-				     "libvirt save file: it says that it is compressed by %s, and "
-				     "does not begin so",
+				     "libvirt save file: it says that it is compressed by %s, but "
+				     "does not begin like that",
 				     kinds[compression].name);
 	return 0;
 }

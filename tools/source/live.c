@@ -142,8 +142,8 @@ static int choose_unnamed(const struct tce_vmm *vmm, pid_t pid, struct tce_table
 		used += (size_t)snprintf(fds + used, sizeof(fds) - used, " %d", tce_vmm_fd(vmm, i));
 	if (tce_table_geometry(tce_vmm_table(vmm, 0))->known & TCE_KNOWN_LIOBN)
 		return tce_set_error(err, TCE_ERR_UNKNOWN, 0,
-				     "PID %d has several tables, and what is said of one is not "
-				     "said of all: choose with --liobn, or with --fd among%s",
+				     "PID %d has several tables, and these options are for one: "
+				     "choose with --liobn, or with --fd among%s",
 				     (int)pid, fds);
 	return tce_set_error(
 		err, TCE_ERR_UNKNOWN, 0,

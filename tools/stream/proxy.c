@@ -237,7 +237,7 @@ static int run_both_ways(struct connection *connection)
 	/* The end of what came is then no fault of who sent it. */
 	if (connection->back_errno && (!ret || connection->err.code == TCE_ERR_TORN)) {
 		ret = tce_set_error(&connection->err, TCE_ERR_IO, connection->back_errno,
-				    "the other end has broken off");
+				    "the other end has closed the connection");
 		cut(connection);
 	}
 	return ret;
