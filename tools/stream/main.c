@@ -118,9 +118,11 @@ static int parse_options(struct job *job, int argc, char **argv)
 	ret = cli_parse(&cli, job, argc, argv, &operands);
 	if (ret != CLI_GO)
 		return ret;
-	if (!operands[0] || operands[1] ||
-	    (strcmp(operands[0], "pack") && strcmp(operands[0], "unpack")))
+	if (!operands[0] || (strcmp(operands[0], "pack") && strcmp(operands[0], "unpack")))
 		return misuse("one of pack and unpack must be given");
+	if (operands[1])
+		return misuse("'%s': %s takes no file; it reads standard input", operands[1],
+			      operands[0]);
 	job->pack = !strcmp(operands[0], "pack");
 	if (job->require && !job->pack)
 		return misuse("--require is for pack");
