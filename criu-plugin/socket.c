@@ -96,7 +96,7 @@ static bool is_to_be_hung_up(pid_t pid, int fd)
 	if (what && !strcmp(what, "connected"))
 		return true;
 	/* CRIU refuses it, unless it was told of this one. */
-	pr_warn("Process %d has connected to another's unix socket: to have it hung up, set " HANG_UP
+	pr_warn("Process %d has connected to another's unix socket: to hang it up, set " HANG_UP
 		"=connected in CRIU's environment\n",
 		pid);
 	return false;
