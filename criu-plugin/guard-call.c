@@ -4,7 +4,9 @@
  */
 #include <errno.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
 #include <unistd.h>
 
 #include "guard-private.h"
@@ -42,20 +44,43 @@ int with_page(const struct guard *guard, page_user *use, void *arg)
 	return guard_call(guard, &result, __NR_munmap, page, size, 0, 0, 0, 0) || ret ? -1 : 0;
 }
 
-static int set_action(const struct guard *guard, uint64_t page, void *arg)
+/* Also where the process itself may not write. */
+static int write_code(const struct guard *guard, const void *bytes, size_t len)
 {
-	struct kernel_sigaction *action = arg;
-	long result;
+	pid_t pid = guard->process->pid;
+	uint8_t now[CODE_LEN];
+	uint64_t word;
+	size_t i;
 
-	if (copy_memory(guard->process->pid, true, page, action, sizeof(*action)))
+	if (copy_memory(pid, false, guard->code.at, now, len))
 		return -1;
-	return guard_call(guard, &result, __NR_rt_sigaction, SIGTRAP, page, 0, sizeof(action->mask),
-			  0, 0);
+	for (i = 0; i < len; i += sizeof(word)) {
+		memcpy(&word, (const uint8_t *)bytes + i, sizeof(word));
+		if (memcmp(now + i, &word, sizeof(word)) &&
+		    ptrace(PTRACE_POKEDATA, pid, (void *)(guard->code.at + i), (void *)word))
+			return -1;
+	}
+	return 0;
 }
 
+int put_code_back(const struct guard *guard)
+{
+	return write_code(guard, guard->code.bytes, CODE_LEN);
+}
+
+/*
+ * The call reads the action from where compel puts its code, which is put back in any case: so it
+ * takes one call, and not three with a page of its own.
+ */
 int set_handler(const struct guard *guard, uint64_t handler)
 {
-	struct kernel_sigaction action = { .handler = handler };
+	const struct kernel_sigaction action = { .handler = handler };
+	long result;
+	int ret;
 
-	return with_page(guard, set_action, &action);
+	_Static_assert(sizeof(action) <= CODE_LEN, "the guard knows what was there");
+	ret = write_code(guard, &action, sizeof(action)) ||
+	      guard_call(guard, &result, __NR_rt_sigaction, SIGTRAP, guard->code.at, 0,
+			 sizeof(action.mask), 0, 0);
+	return put_code_back(guard) || ret ? -1 : 0;
 }

@@ -3,9 +3,7 @@
  * What a process is made of that CRIU, or the plugin in it, may change: its threads, files,
  * mappings, and the handler of SIGTRAP.
  */
-#include <inttypes.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -51,38 +49,6 @@ static int note_fd(void *arg, int fd)
 	return 0;
 }
 
-int for_each_range(pid_t pid, int (*each)(void *arg, const struct range *range, const char *name),
-		   void *arg)
-{
-	char path[PATH_LEN], *line = NULL;
-	size_t room = 0;
-	FILE *file;
-	int ret = 0;
-
-	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
-	file = fopen(path, "re");
-	if (!file)
-		return -1;
-	while (!ret && getline(&line, &room, file) > 0) {
-		struct range range;
-		char perm[5];
-		int name = 0;
-
-		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %*s %*s %*s %n", &range.start,
-			   &range.end, perm, &name) < 3)
-			continue;
-		range.prot = (perm[0] == 'r' ? PROT_READ : 0) | (perm[1] == 'w' ? PROT_WRITE : 0) |
-			     (perm[2] == 'x' ? PROT_EXEC : 0);
-		line[strcspn(line, "\n")] = '\0';
-		ret = each(arg, &range, name ? line + name : "");
-	}
-	if (ferror(file))
-		ret = -1;
-	free(line);
-	fclose(file);
-	return ret;
-}
-
 static int find_sc(struct guard *guard, const struct range *vdso)
 {
 	uint32_t code[1024];
@@ -100,23 +66,6 @@ static int find_sc(struct guard *guard, const struct range *vdso)
 		}
 	}
 	return 0;
-}
-
-static int note_range(void *arg, const struct range *range, const char *name)
-{
-	struct guard *guard = arg;
-	struct range *noted = append((void **)&guard->ranges, &guard->nr_ranges, sizeof(*noted));
-
-	if (!noted)
-		return -1;
-	*noted = *range;
-	if (range->prot & PROT_EXEC && !guard->code.at) {
-		guard->code.at = range->start;
-		if (copy_memory(guard->process->pid, false, range->start, guard->code.bytes,
-				CODE_LEN))
-			return -1;
-	}
-	return strcmp(name, "[vdso]") ? 0 : find_sc(guard, range);
 }
 
 int read_handler(pid_t pid, uint64_t *handler)
@@ -140,10 +89,22 @@ int read_handler(pid_t pid, uint64_t *handler)
 	return ret;
 }
 
-static int check_code(const struct guard *guard)
+static int find_code(struct guard *guard)
 {
 	pid_t pid = guard->process->pid;
+	size_t i;
 
+	for (i = 0; i < guard->was.count; i++) {
+		const struct range *range = &guard->was.range[i];
+
+		if (range->prot & PROT_EXEC && !guard->code.at) {
+			guard->code.at = range->start;
+			if (copy_memory(pid, false, range->start, guard->code.bytes, CODE_LEN))
+				return -1;
+		}
+		if (range->what == RANGE_VDSO && find_sc(guard, range))
+			return -1;
+	}
 	if (guard->sc && guard->code.at && guard->nr_threads && guard->threads[0].tid == pid)
 		return 0;
 	pr_err("Process %d: it has no code to make system calls with\n", pid);
@@ -154,9 +115,9 @@ int look_at_leader(struct guard *guard)
 {
 	pid_t pid = guard->process->pid;
 
-	if (note_thread(guard, pid) || for_each_range(pid, note_range, guard))
+	if (note_thread(guard, pid) || read_ranges(&guard->was, pid))
 		return -1;
-	return check_code(guard);
+	return find_code(guard);
 }
 
 int look_at_process(struct guard *guard)
@@ -165,9 +126,10 @@ int look_at_process(struct guard *guard)
 	size_t i;
 
 	if (for_each_number(pid, "task", note_thread, guard) ||
-	    for_each_number(pid, "fd", note_fd, guard) || for_each_range(pid, note_range, guard) ||
-	    read_handler(pid, &guard->handler))
+	    for_each_number(pid, "fd", note_fd, guard) || read_handler(pid, &guard->handler))
 		return -1;
+	/* It has not run since then. */
+	guard->was = guard->process->ranges;
 	for (i = 0; i < guard->nr_threads; i++) {
 		if (guard->threads[i].tid == pid) {
 			struct thread leader = guard->threads[i];
@@ -177,5 +139,5 @@ int look_at_process(struct guard *guard)
 		}
 	}
 	guard->was_stopped = is_stopped(pid);
-	return check_code(guard);
+	return find_code(guard);
 }

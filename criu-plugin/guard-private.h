@@ -20,11 +20,6 @@ enum stage {
 	STAGE_OVER,	/* nothing is left to be done */
 };
 
-struct range {
-	uint64_t start, end;
-	int prot;
-};
-
 struct code {
 	uint64_t at;
 	uint8_t bytes[CODE_LEN];
@@ -36,12 +31,11 @@ struct guard {
 	size_t nr_threads;
 	int *fds;
 	size_t nr_fds;
-	struct range *ranges;
-	size_t nr_ranges;
-	struct code code; /* of the first executable mapping */
-	uint64_t sc;	  /* the address of an sc instruction */
-	uint64_t handler; /* that SIGTRAP had */
-	bool was_stopped; /* by somebody else */
+	struct ranges was; /* what was mapped */
+	struct code code;  /* of the first executable mapping */
+	uint64_t sc;	   /* the address of an sc instruction */
+	uint64_t handler;  /* that SIGTRAP had */
+	bool was_stopped;  /* by somebody else */
 	int pidfd;
 	volatile enum stage *stage; /* shared with the watcher */
 	struct watcher watcher;
@@ -51,13 +45,13 @@ struct guard {
 
 /* Note all of a process that must be as it was. */
 int look_at_process(struct guard *guard);
-/* Only what it takes to have its leader, which is settled, make system calls. */
+/*
+ * Only what it takes to have its leader, which is settled, make system calls. The caller frees
+ * threads and what was mapped.
+ */
 int look_at_leader(struct guard *guard);
 /* What the process has for SIGTRAP: a signal's handler, or %ITS_HANDLER. */
 int read_handler(pid_t pid, uint64_t *handler);
-/* Call @each with every mapping and its name. */
-int for_each_range(pid_t pid, int (*each)(void *arg, const struct range *range, const char *name),
-		   void *arg);
 
 /* ---- guard-stop.c: the stop behind CRIU's ---- */
 
@@ -80,6 +74,8 @@ typedef int page_user(const struct guard *guard, uint64_t page, void *arg);
 int with_page(const struct guard *guard, page_user *use, void *arg);
 /* For SIGTRAP. */
 int set_handler(const struct guard *guard, uint64_t handler);
+/* What was where compel puts its code. */
+int put_code_back(const struct guard *guard);
 
 /* ---- guard-file.c: open files in the place of others ---- */
 

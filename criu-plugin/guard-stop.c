@@ -50,8 +50,10 @@ int stop_group(struct guard *guard)
 	    !is_event_stop(wait_thread(leader->tid)) || set_mask(leader->tid, leader->mask))
 		return -1;
 	for (i = 1; i < guard->nr_threads; i++)
-		if (ptrace(PTRACE_CONT, guard->threads[i].tid, NULL, NULL) ||
-		    !is_event_stop(wait_thread(guard->threads[i].tid)))
+		if (ptrace(PTRACE_CONT, guard->threads[i].tid, NULL, NULL))
+			return -1;
+	for (i = 1; i < guard->nr_threads; i++)
+		if (!is_event_stop(wait_thread(guard->threads[i].tid)))
 			return -1;
 	for (i = 0; i < guard->nr_threads; i++)
 		if (!is_stopped(guard->threads[i].tid))

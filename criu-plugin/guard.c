@@ -17,6 +17,7 @@
  * the same is done by CRIU's own exit callback.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -103,7 +104,6 @@ static void free_guard(struct guard *guard)
 		close(guard->pidfd);
 	free(guard->threads);
 	free(guard->fds);
-	free(guard->ranges);
 	free(guard);
 }
 
@@ -120,12 +120,11 @@ static void block_sigchld(sigset_t *before)
 /* The process goes on as it was, or ends. */
 static void undo(struct guard *guard)
 {
+	uint64_t began = now_us();
 	int ret = 0;
-	size_t i;
 
 	if (*guard->stage == STAGE_TOUCHED) {
-		for (i = 0; i < guard->nr_threads && !ret; i++)
-			ret = settle_thread(guard->threads[i].tid);
+		ret = settle_threads(guard->threads, guard->nr_threads);
 		if (!ret)
 			ret = put_back(guard);
 	}
@@ -136,6 +135,9 @@ static void undo(struct guard *guard)
 	if (ret) {
 		pr_perror("Process %d can't be put back as it was: killed", guard->process->pid);
 		pidfd_send_signal(guard->pidfd, SIGKILL, NULL, 0);
+	} else {
+		pr_info("process %d was put back as it was in %" PRIu64 " us\n",
+			guard->process->pid, now_us() - began);
 	}
 	*guard->stage = STAGE_OVER;
 }

@@ -110,6 +110,29 @@ const char *next_fdinfo(const struct fdinfo *info, const char *name, const char 
 int fdinfo_u64(const struct fdinfo *info, const char *name, uint64_t *value);
 /* Call @each with every number in a folder of /proc/PID, until it says something else than 0. */
 int for_each_number(pid_t pid, const char *folder, int (*each)(void *arg, int number), void *arg);
+/* As links and mappings name KVM's objects: each, and a VM. */
+#define KVM_FILE "anon_inode:kvm-"
+#define VM_LINK	 KVM_FILE "vm"
+
+/* A mapping: a line of /proc/PID/maps, or one of smaps that begins a mapping. */
+struct range {
+	uint64_t start, end, offset, inode;
+	int prot;
+	bool shared;
+	enum { RANGE_OTHER, RANGE_KVM, RANGE_STACK, RANGE_VDSO } what;
+};
+
+/* In ascending order. */
+struct ranges {
+	struct range *range;
+	size_t count;
+};
+
+/* Is @line one? It is cut where it ends, and *@name is the name in it, which may be empty. */
+bool parse_range(char *line, struct range *range, const char **name);
+int add_range(struct ranges *ranges, const struct range *range);
+/* All mappings of a process. */
+int read_ranges(struct ranges *ranges, pid_t pid);
 /* Has it threads that never leave the kernel, as vhost's? 1, 0 or -1. */
 int has_user_workers(pid_t pid);
 /* Is it in a cgroup (of version 2) that is frozen? What is stopped there can't be made to run. */
@@ -159,10 +182,6 @@ void touch_guest_memory(pid_t pid, const KvmCriu__Vm *vm, uint64_t gpa, uint64_t
 
 /* ---- scan.c: what a process has of KVM ---- */
 
-/* As links and mappings name KVM's objects: each, and a VM. */
-#define KVM_FILE "anon_inode:kvm-"
-#define VM_LINK	 KVM_FILE "vm"
-
 /* A KVM object behind a file descriptor of the process. */
 struct kvm_fd {
 	int fd;
@@ -206,6 +225,7 @@ struct kvm_process {
 	size_t nr_eventfds;
 	uint64_t *sockets; /* their inodes */
 	size_t nr_sockets;
+	struct ranges ranges; /* all that is mapped */
 	struct kvm_map *maps;
 	size_t nr_maps;
 	struct alien_fd *aliens;

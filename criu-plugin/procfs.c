@@ -5,9 +5,11 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "kvm-plugin.h"
@@ -136,6 +138,69 @@ int for_each_number(pid_t pid, const char *folder, int (*each)(void *arg, int nu
 		if (isdigit((unsigned char)entry->d_name[0]))
 			ret = each(arg, atoi(entry->d_name));
 	closedir(dir);
+	return ret;
+}
+
+bool parse_range(char *line, struct range *range, const char **name)
+{
+	char perm[5];
+	int at = 0;
+
+	line[strcspn(line, "\n")] = '\0';
+	*range = (struct range){};
+	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %*x:%*x %" SCNu64 " %n",
+		   &range->start, &range->end, perm, &range->offset, &range->inode, &at) != 5)
+		return false;
+	range->prot = (perm[0] == 'r' ? PROT_READ : 0) | (perm[1] == 'w' ? PROT_WRITE : 0) |
+		      (perm[2] == 'x' ? PROT_EXEC : 0);
+	range->shared = perm[3] == 's';
+	*name = line + at;
+	if (!strncmp(*name, KVM_FILE, strlen(KVM_FILE)))
+		range->what = RANGE_KVM;
+	else if (!strcmp(*name, "[stack]"))
+		range->what = RANGE_STACK;
+	else if (!strcmp(*name, "[vdso]"))
+		range->what = RANGE_VDSO;
+	return true;
+}
+
+int add_range(struct ranges *ranges, const struct range *range)
+{
+	struct range *more = reallocarray(ranges->range, ranges->count + 1, sizeof(*more));
+
+	if (!more) {
+		pr_err("Out of memory\n");
+		return -1;
+	}
+	ranges->range = more;
+	more[ranges->count++] = *range;
+	return 0;
+}
+
+int read_ranges(struct ranges *ranges, pid_t pid)
+{
+	char path[PATH_LEN], *line = NULL;
+	const char *name;
+	struct range range;
+	size_t room = 0;
+	FILE *file;
+	int ret = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
+	file = fopen(path, "re");
+	if (!file) {
+		pr_perror("Can't open %s", path);
+		return -1;
+	}
+	while (!ret && getline(&line, &room, file) > 0)
+		if (parse_range(line, &range, &name))
+			ret = add_range(ranges, &range);
+	if (!ret && ferror(file)) {
+		pr_perror("Can't read %s", path);
+		ret = -1;
+	}
+	free(line);
+	fclose(file);
 	return ret;
 }
 

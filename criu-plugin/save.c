@@ -21,7 +21,9 @@
 #include "regs.h"
 #include "save-private.h"
 
-#define HPT_CHUNK    (1 << 20)
+#define HPT_CHUNK (1 << 20)
+/* Less than this is left of a read's buffer when KVM has more: a header and an entry. */
+#define HPT_ROOM     ((ssize_t)sizeof(struct kvm_get_htab_header) + 16)
 #define SETTLE_TRIES 5000 /* of a millisecond and more */
 
 static int save_hpt(struct saver *saver)
@@ -57,14 +59,20 @@ static int save_hpt(struct saver *saver)
 	image = create_image(name);
 	if (!image)
 		goto out;
-	/* The first pass gives every entry, the next what changed in it: nothing, at last. */
-	while ((got = read(local, buf, HPT_CHUNK)) > 0) {
+	/*
+	 * Every entry, up to a read that has room for more: what follows is what has changed since,
+	 * nothing, for which KVM goes through the whole table once more.
+	 */
+	do {
+		got = read(local, buf, HPT_CHUNK);
+		if (got <= 0)
+			break;
 		kvm_criu__hpt_chunk__init(&chunk);
 		chunk.data.data = (uint8_t *)buf;
 		chunk.data.len = got;
 		if (write_record(image, &chunk.base))
 			goto out;
-	}
+	} while (got >= HPT_CHUNK - HPT_ROOM);
 	if (got < 0) {
 		pr_perror("Can't read the HPT of VM %" PRIu64, saver->number);
 		goto out;

@@ -18,9 +18,8 @@
 #include "kvm-abi.h"
 #include "kvm-plugin.h"
 
-#define ANON	     "anon_inode:"
-#define LINK_LEN     4096
-#define MAP_NAME_LEN 64 /* with its end; sscanf() below has one less */
+#define ANON	 "anon_inode:"
+#define LINK_LEN 4096
 
 /* include/linux/miscdevice.h: KVM_MINOR */
 #define KVM_DEVICE makedev(10, 232)
@@ -409,35 +408,41 @@ static int add_map(struct kvm_process *process, const struct kvm_map *map)
 	return 0;
 }
 
+/* One of KVM's. */
+static int add_kvm_map(struct kvm_process *process, const struct range *range, const char *name)
+{
+	struct kvm_map map = {
+		.start = range->start,
+		.end = range->end,
+		.offset = range->offset,
+		.prot = range->prot,
+		.flags = range->shared ? MAP_SHARED : MAP_PRIVATE,
+		.fd = find_mapped(process, range->inode),
+	};
+
+	if (map.fd)
+		return add_map(process, &map);
+	pr_err("Process %d: the mapping of %s at %#" PRIx64
+	       " can't be saved: no fd of the process is its object\n",
+	       process->pid, name, range->start);
+	return -1;
+}
+
 /* A line of smaps that begins a mapping: 1 if it is one of KVM's. */
-static int scan_map(struct kvm_process *process, const char *line)
+static int scan_map(struct kvm_process *process, char *line)
 {
 	static const char aio[] = "/[aio]";
-	uint64_t start, end, offset, inode;
-	unsigned int major, minor;
-	struct kvm_map map = {};
-	char perm[5], name[MAP_NAME_LEN];
+	struct range range;
+	const char *name;
 
-	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %x:%x %" SCNu64 " %63[^\n]",
-		   &start, &end, perm, &offset, &major, &minor, &inode, name) != 8)
+	if (!parse_range(line, &range, &name))
 		return 0;
 	process->aio |= !strncmp(name, aio, strlen(aio));
-	if (strncmp(name, KVM_FILE, strlen(KVM_FILE)))
-		return 0;
-	map.start = start;
-	map.end = end;
-	map.offset = offset;
-	map.prot = (perm[0] == 'r' ? PROT_READ : 0) | (perm[1] == 'w' ? PROT_WRITE : 0) |
-		   (perm[2] == 'x' ? PROT_EXEC : 0);
-	map.flags = perm[3] == 's' ? MAP_SHARED : MAP_PRIVATE;
-	map.fd = find_mapped(process, inode);
-	if (!map.fd) {
-		pr_err("Process %d: the mapping of %s at %#" PRIx64
-		       " can't be saved: no fd of the process is its object\n",
-		       process->pid, name, start);
+	if (add_range(&process->ranges, &range))
 		return -1;
-	}
-	return add_map(process, &map) ? -1 : 1;
+	if (range.what != RANGE_KVM)
+		return 0;
+	return add_kvm_map(process, &range, name) ? -1 : 1;
 }
 
 static int scan_maps(struct kvm_process *process)
@@ -582,6 +587,7 @@ void free_process(struct kvm_process *process)
 	free(process->fds);
 	free(process->eventfds);
 	free(process->sockets);
+	free(process->ranges.range);
 	free(process->maps);
 	free(process->aliens);
 	free(process->taps);

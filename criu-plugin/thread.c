@@ -110,6 +110,42 @@ int settle_thread(pid_t tid)
 	return -1;
 }
 
+/* On its way to a stop, if it is not there. */
+static int begin_to_settle(struct thread *thread)
+{
+	int stop = current_stop(thread->tid);
+
+	thread->moves = !is_event_stop(stop);
+	if (!thread->moves)
+		return 0;
+	return ptrace(PTRACE_INTERRUPT, thread->tid, NULL, NULL) ||
+			       (stop && ptrace(PTRACE_CONT, thread->tid, NULL, NULL)) ?
+		       -1 :
+		       0;
+}
+
+static int end_to_settle(struct thread *thread)
+{
+	int stop = thread->moves ? wait_thread(thread->tid) : 0;
+
+	if (stop < 0)
+		return -1;
+	return thread->moves && !is_event_stop(stop) ? settle_thread(thread->tid) : 0;
+}
+
+int settle_threads(struct thread *threads, size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		if (begin_to_settle(&threads[i]))
+			return -1;
+	for (i = 0; i < count; i++)
+		if (end_to_settle(&threads[i]))
+			return -1;
+	return 0;
+}
+
 static uint64_t pending_signals(pid_t tid)
 {
 	struct fdinfo status;

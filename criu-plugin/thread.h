@@ -23,6 +23,7 @@ struct thread {
 	uint64_t mask;	  /* of blocked signals */
 	uint64_t rseq_at; /* address of the next, 0 if there is none */
 	uint64_t rseq_cs;
+	bool moves; /* while it is settled */
 };
 
 /* The next stop of a traced thread: what wait(2) has in its upper bytes. */
@@ -33,6 +34,8 @@ bool is_event_stop(int stop);
 int seize_thread(pid_t tid);
 /* Stop a traced thread, or leave the stop that it is in for one in which nothing is delivered. */
 int settle_thread(pid_t tid);
+/* All of them at the same time. */
+int settle_threads(struct thread *threads, size_t count);
 /* Take a pending signal from a settled thread. */
 int drop_signal(pid_t tid, int sig);
 

@@ -173,11 +173,11 @@ static uint64_t free_address(const struct guard *guard)
 	uint64_t gap, largest = 0, middle = 0;
 	size_t i;
 
-	for (i = 1; i < guard->nr_ranges; i++) {
-		gap = guard->ranges[i].start - guard->ranges[i - 1].end;
+	for (i = 1; i < guard->was.count; i++) {
+		gap = guard->was.range[i].start - guard->was.range[i - 1].end;
 		if (gap > largest) {
 			largest = gap;
-			middle = guard->ranges[i - 1].end + gap / 2;
+			middle = guard->was.range[i - 1].end + gap / 2;
 		}
 	}
 	return middle & ~((uint64_t)getpagesize() - 1);
@@ -275,7 +275,7 @@ static int in_leader(struct hold *hold, leader_act *act)
 		ret = in_stopped_leader(&guard, act, hold->progress);
 	ptrace(PTRACE_DETACH, pid, NULL, NULL);
 	free(guard.threads);
-	free(guard.ranges);
+	free(guard.was.range);
 	return ret;
 }
 
