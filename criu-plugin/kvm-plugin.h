@@ -218,7 +218,8 @@ struct tap_fd {
 
 struct kvm_process {
 	pid_t pid;
-	unsigned int vpid; /* in its own namespace */
+	unsigned int vpid;		   /* in its own namespace */
+	const struct kvm_process *earlier; /* looked at before it, of the same tree, or NULL */
 	struct kvm_fd *fds;
 	size_t nr_fds;
 	struct eventfd *eventfds;
@@ -253,6 +254,11 @@ int is_same_object(pid_t pid1, const struct kvm_fd *fd1, pid_t pid2, const struc
 int identify_fd(pid_t pid, int fd, struct kvm_fd *found);
 /* Is the calling process's @fd, opened through map_files, of something of KVM's? */
 bool is_mapped_object(int fd);
+
+/* ---- sharer.c ---- */
+
+/* Can what it shares with those that were looked at earlier be restored in them? */
+int check_sharers(const struct kvm_process *process);
 
 /* ---- tap-scan.c ---- */
 

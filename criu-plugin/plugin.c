@@ -53,33 +53,30 @@ struct dumped {
 
 static struct dumped *dumped;
 
-/* VMs whose images are written, and in which process. */
-static struct saved_vm {
-	uint64_t number;
-	const struct kvm_process *owner;
-} *saved_vms;
+/* VMs whose images are written. */
+static uint64_t *saved_vms;
 static size_t nr_saved_vms;
 
-static const struct saved_vm *find_saved_vm(uint64_t number)
+static bool is_saved(uint64_t vm)
 {
 	size_t i;
 
 	for (i = 0; i < nr_saved_vms; i++)
-		if (saved_vms[i].number == number)
-			return &saved_vms[i];
-	return NULL;
+		if (saved_vms[i] == vm)
+			return true;
+	return false;
 }
 
-static int note_saved_vm(uint64_t number, const struct kvm_process *owner)
+static int note_saved_vm(uint64_t vm)
 {
-	struct saved_vm *more = reallocarray(saved_vms, nr_saved_vms + 1, sizeof(*more));
+	uint64_t *more = reallocarray(saved_vms, nr_saved_vms + 1, sizeof(*more));
 
 	if (!more) {
 		pr_err("Out of memory\n");
 		return -1;
 	}
 	saved_vms = more;
-	saved_vms[nr_saved_vms++] = (struct saved_vm){ .number = number, .owner = owner };
+	saved_vms[nr_saved_vms++] = vm;
 	return 0;
 }
 
@@ -91,30 +88,6 @@ static const struct kvm_fd *find_vm_fd(const struct kvm_process *process, uint64
 		if (process->fds[i].object == KVM_CRIU__OBJECT__VM && process->fds[i].vm == number)
 			return &process->fds[i];
 	return NULL;
-}
-
-/*
- * CRIU has a file that several processes share opened by the one with the lowest process ID, and
- * only the VM's own process can make a VM and what belongs to it.
- */
-static int check_sharer(const struct kvm_process *process, const struct kvm_fd *fd,
-			const struct saved_vm *vm)
-{
-	const struct kvm_process *owner = vm->owner;
-	const char *why = "has a higher process ID";
-	int same = process == owner;
-	size_t i;
-
-	if (process->vpid > owner->vpid) {
-		why = "does not have it open";
-		for (i = 0; i < owner->nr_fds && !same; i++)
-			same = is_same_object(owner->pid, &owner->fds[i], process->pid, fd);
-	}
-	if (!same)
-		pr_err("Process %d, fd %d: belongs to VM %" PRIu64
-		       " of process %d, which %s, so it can't be saved\n",
-		       process->pid, fd->fd, vm->number, owner->pid, why);
-	return same > 0 ? 0 : -1;
 }
 
 /* KVM answers only in the mm that made the VM: others have inherited it, or got it sent. */
@@ -142,16 +115,11 @@ static int save_vms(const struct kvm_process *process, struct task *task, KvmCri
 
 	for (i = 0; i < process->nr_fds; i++) {
 		const struct kvm_fd *fd = &process->fds[i], *vm_fd;
-		const struct saved_vm *saved = find_saved_vm(fd->vm);
 		KvmCriu__OwnedVm *owned;
 
-		if (!fd->vm)
+		/* Of another process's: check_sharers() has looked at it. */
+		if (!fd->vm || is_saved(fd->vm))
 			continue;
-		if (saved) {
-			if (check_sharer(process, fd, saved))
-				return -1;
-			continue;
-		}
 		vm_fd = find_vm_fd(process, fd->vm);
 		if (!vm_fd) {
 			pr_err("Process %d, fd %d: belongs to VM %" PRIu64
@@ -160,7 +128,7 @@ static int save_vms(const struct kvm_process *process, struct task *task, KvmCri
 			return -1;
 		}
 		if (check_owner(task, process, vm_fd) || save_vm(process, task, vm_fd) ||
-		    note_saved_vm(fd->vm, process))
+		    note_saved_vm(fd->vm))
 			return -1;
 		owned = add_element(&image->n_vm, &image->vm, &kvm_criu__owned_vm__descriptor);
 		if (!owned)
@@ -241,17 +209,6 @@ out:
 	return ret;
 }
 
-/* What can be restored in one process only. @entry is the last that was found. */
-static int check_sharers(const struct dumped *entry)
-{
-	const struct dumped *other;
-
-	for (other = entry->next; other; other = other->next)
-		if (check_vhost_sharers(&entry->process, &other->process))
-			return -1;
-	return 0;
-}
-
 static int pause_devices(int pid)
 {
 	if (!disabled && !streamed && pid > 0 && has_vm(pid)) {
@@ -313,9 +270,10 @@ static int checkpoint_devices(int pid)
 		in_inventory = true;
 		tell_criu_bug();
 	}
+	entry->process.earlier = dumped ? &dumped->process : NULL;
 	entry->next = dumped;
 	dumped = entry;
-	if (check_frozen(pid) || check_vhosts(&entry->process) || check_sharers(entry) ||
+	if (check_frozen(pid) || check_vhosts(&entry->process) || check_sharers(&entry->process) ||
 	    hold_taps(&entry->process))
 		return -1;
 	entry->guard = guard_process(&entry->process);
@@ -380,7 +338,7 @@ static int dump_file(int fd, int id)
 	}
 	if (!dumped)
 		return not_asked();
-	if (found.vm && !find_saved_vm(found.vm)) {
+	if (found.vm && !is_saved(found.vm)) {
 		pr_err("An fd belongs to VM %" PRIu64 ", which was not saved\n", found.vm);
 		return -1;
 	}

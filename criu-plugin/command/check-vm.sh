@@ -30,6 +30,13 @@ check_kvm() {
 	[ "$found" ] || missing "process $vm and its children have no virtual machine of KVM's"
 }
 
+# check_sharers: what its processes share, if each could be dumped by itself
+check_sharers() {
+	local line said
+	said=$("$helper" sharers "${pids[@]}" 2>&1) ||
+		while read -r line; do missing "$line"; done <<<"$said"
+}
+
 # A server's unix socket can be hung up, one that the VMM has connected to can't.
 check_unix() {
 	local line inode peer path ours=' ' listening=$'\n' pid fd target type state
@@ -161,6 +168,7 @@ check_vm() {
 	files=$scratch/files
 	list_files >"$files"
 	check_kvm
+	[ $count != 0 ] || check_sharers
 	check_files
 	check_unix
 	check_tcp

@@ -4,6 +4,7 @@
  *
  *	kvm-criu-helper process PID	all for which it would refuse to dump this process
  *	kvm-criu-helper images FOLDER	all for which it would refuse to restore from this folder
+ *	kvm-criu-helper sharers PID...	all that these processes share and a restore could not
  *	kvm-criu-helper frozen PID...	all that it would refuse since their cgroup is frozen
  *
  * Exits with 0 if there is nothing, 1 after lines that say what, 2 when misused, and 3 if the
@@ -76,6 +77,34 @@ static int look_at_cgroups(char **words)
 	return ret;
 }
 
+static int look_at_sharers(char **words)
+{
+	struct kvm_process *processes;
+	int count = 0, found = 0, ret = EXIT_SUCCESS, i;
+
+	while (words[count])
+		count++;
+	processes = calloc(count, sizeof(*processes));
+	if (!processes) {
+		perror("processes");
+		return EXIT_FAILURE;
+	}
+	for (i = 0; i < count; i++) {
+		struct kvm_process *process = &processes[found];
+
+		/* What a process is refused for by itself has been said, and one may have ended. */
+		if (scan(process, words[i]) != EXIT_SUCCESS)
+			continue;
+		process->earlier = found++ ? process - 1 : NULL;
+		if (check_sharers(process))
+			ret = EXIT_FAILURE;
+	}
+	while (found)
+		free_process(&processes[--found]);
+	free(processes);
+	return ret;
+}
+
 static int look_at_images(char **words)
 {
 	if (open_image_dir(words[0])) {
@@ -98,7 +127,7 @@ static const struct command {
 } commands[] = {
 	{ "process", 1, 1, look_at_process },	   { "images", 1, 1, look_at_images },
 	{ "frozen", 1, INT_MAX, look_at_cgroups }, { "hold", 1, 2, hold },
-	{ "cont", 1, 1, continue_guest },
+	{ "cont", 1, 1, continue_guest },	   { "sharers", 1, INT_MAX, look_at_sharers },
 };
 
 int main(int argc, char **argv)
@@ -111,8 +140,8 @@ int main(int argc, char **argv)
 		    !strcmp(argv[1], command->name))
 			return command->run(argv + 2);
 	fprintf(stderr,
-		"usage: %s process PID | images FOLDER | frozen PID... | hold PID [SOCKET] | "
-		"cont SOCKET\n",
+		"usage: %s process PID | images FOLDER | sharers PID... | frozen PID... | "
+		"hold PID [SOCKET] | cont SOCKET\n",
 		argv[0]);
 	return EXIT_MISUSE;
 }
