@@ -30,9 +30,17 @@ step() {
 	fi
 }
 
-# run_criu ARGUMENT...: so that a signal to this script is one to CRIU
+# run_criu ARGUMENT...: so that a signal to this script is one to CRIU, but not to a pre-dump, which
+# the plugin has no part in, so that the VM would end with CRIU, nor to a restore, which would leave
+# half a VM, or a guest that runs and can't be restored any more.
 run_criu() {
 	local ret
+	if [ "$1" != dump ]; then
+		trap ended=yes INT TERM HUP
+		# bash obeys a signal when what is in the foreground has ended.
+		(trap '' INT TERM HUP && exec criu "$@") </dev/null >/dev/null 2>"$scratch/criu"
+		return
+	fi
 	criu "$@" >/dev/null 2>"$scratch/criu" &
 	criu=$!
 	trap 'kill -TERM $criu 2>/dev/null' INT TERM HUP
@@ -42,7 +50,7 @@ run_criu() {
 		kill -0 $criu 2>/dev/null || break
 	done
 	# Its number may be another process's soon, and what follows is short.
-	trap : INT TERM HUP
+	trap ended=yes INT TERM HUP
 	return $ret
 }
 

@@ -39,6 +39,7 @@ let_go() {
 failed_dump() {
 	local left=$((patience * 10))
 	errors "$partial/dump.log"
+	[ -z "$ended" ] || say "ended by a signal"
 	[ ! -s "$scratch/failed" ] || say "$(head -n 1 "$scratch/failed")"
 	if [ "$(start_of "$vm")" != "$start" ]; then
 		[ ! -f "$partial/kvm-criu.txt" ] || return 1
@@ -63,8 +64,8 @@ write_pages() {
 	for n in $(seq "$pre_dumps"); do
 		mkdir "$partial/pre-dump.$n" || failed_dump
 		run_criu pre-dump -t "$vm" -D "$partial/pre-dump.$n" -o ../dump.log -v4 \
-			-L "$plugins" "${options[@]}" --track-mem "${previous[@]}" "${passed[@]}" ||
-			failed_dump
+			-L "$plugins" "${options[@]}" --track-mem "${previous[@]}" \
+			"${passed[@]}" && [ -z "$ended" ] || failed_dump
 		previous=(--prev-images-dir "../pre-dump.$n")
 	done
 	[ "$pre_dumps" = 0 ] || options+=(--track-mem --prev-images-dir "pre-dump.$pre_dumps")
@@ -89,6 +90,7 @@ do_dump() {
 	write_pages
 	[ -z "$leave_running" ] || options+=(--leave-running)
 	hold
+	[ -z "$ended" ] || failed_dump
 	export KVM_CRIU_STEP=post-dump KVM_CRIU_VM=$vm KVM_CRIU_FILES=$files \
 		KVM_CRIU_FOLDER=$partial KVM_CRIU_HOOK=$hook \
 		KVM_CRIU_HANG_UP=${hang_up:+connected} \
