@@ -186,7 +186,7 @@ void touch_guest_memory(pid_t pid, const KvmCriu__Vm *vm, uint64_t gpa, uint64_t
 struct kvm_fd {
 	int fd;
 	KvmCriu__Object object;
-	uint64_t vm;	/* number of its VM, 0 for what is of no VM: /dev/kvm, /dev/vhost-net */
+	uint64_t vm; /* number of its VM, 0 for what is of no VM: /dev/kvm, /dev/vhost-net, disks */
 	uint64_t which; /* vCPU id or LIOBN */
 	uint64_t inode; /* of what can be mapped (vCPU, table, device): its own; else 0 */
 };
@@ -235,8 +235,11 @@ struct kvm_process {
 	size_t nr_taps;
 	int *epolls;
 	size_t nr_epolls;
-	int *vhosts; /* of /dev/vhost-net; they are among the fds, too, if there is KVM */
+	/* Of /dev/vhost-net and of block devices; they are among the fds, too, if there is KVM. */
+	int *vhosts;
 	size_t nr_vhosts;
+	int *blocks;
+	size_t nr_blocks;
 	bool huge; /* there is memory in huge pages */
 	bool aio;  /* there is a ring of the kernel's asynchronous I/O */
 };
@@ -259,6 +262,16 @@ bool is_mapped_object(int fd);
 
 /* Can what it shares with those that were looked at earlier be restored in them? */
 int check_sharers(const struct kvm_process *process);
+
+/* ---- block.c: block devices ---- */
+
+/* Has the process, which has it open, a path to it? */
+int check_block(pid_t pid, int fd);
+#define BLOCK_PATH_LEN 4096
+/* What a restore has to know of the calling process's @fd, a part of it in @path. */
+int save_block(int fd, char path[BLOCK_PATH_LEN], KvmCriu__File *image);
+/* The fd, or -1. */
+int open_block(const KvmCriu__File *image);
 
 /* ---- tap-scan.c ---- */
 

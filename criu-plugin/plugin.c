@@ -294,26 +294,27 @@ static int not_asked(void)
 	return -1;
 }
 
-/* vhost-net of a process without KVM is not this plugin's: 1 if it is of one with it. */
-static int has_vhost(int fd)
+/* What is of no VM is this plugin's only if a process with KVM has it open: 1 if one has. */
+static int is_of_dumped(int fd, KvmCriu__Object object)
 {
 	const struct dumped *entry;
 	int same = 0;
 	size_t i;
 
 	for (entry = dumped; entry && !same; entry = entry->next)
-		for (i = 0; i < entry->process.nr_vhosts && !same; i++)
-			same = is_same_file(getpid(), fd, entry->process.pid,
-					    entry->process.vhosts[i]);
+		for (i = 0; i < entry->process.nr_fds && !same; i++)
+			if (entry->process.fds[i].object == object)
+				same = is_same_file(getpid(), fd, entry->process.pid,
+						    entry->process.fds[i].fd);
 	return same;
 }
 
 static int dump_file(int fd, int id)
 {
 	KvmCriu__File image = KVM_CRIU__FILE__INIT;
+	char name[IMAGE_NAME_LEN], path[BLOCK_PATH_LEN];
 	struct kvm_fd found;
-	char name[IMAGE_NAME_LEN];
-	off_t pos;
+	off_t pos = 0;
 	int ret;
 
 	if (disabled)
@@ -331,8 +332,9 @@ static int dump_file(int fd, int id)
 	default:
 		return -1;
 	}
-	if (found.object == KVM_CRIU__OBJECT__VHOST_NET) {
-		ret = has_vhost(fd);
+	if (found.object == KVM_CRIU__OBJECT__VHOST_NET ||
+	    found.object == KVM_CRIU__OBJECT__BLOCK) {
+		ret = is_of_dumped(fd, found.object);
 		if (ret != 1)
 			return ret ? -1 : -ENOTSUP;
 	}
@@ -347,9 +349,12 @@ static int dump_file(int fd, int id)
 	image.vm = found.vm;
 	image.which = found.which;
 	image.flags = fcntl(fd, F_GETFL);
-	pos = found.object == KVM_CRIU__OBJECT__TABLE ? lseek(fd, 0, SEEK_CUR) : 0;
+	if (found.object == KVM_CRIU__OBJECT__BLOCK && save_block(fd, path, &image))
+		return -1;
+	if (found.object == KVM_CRIU__OBJECT__TABLE || found.object == KVM_CRIU__OBJECT__BLOCK)
+		pos = lseek(fd, 0, SEEK_CUR);
 	if (pos < 0) {
-		pr_perror("Can't read the position of table %#" PRIx64, found.which);
+		pr_perror("Can't read the position of a file");
 		return -1;
 	}
 	image.pos = pos;

@@ -382,6 +382,10 @@ int restore_file(uint32_t id)
 			pr_perror("Can't open " VHOST_NET_PATH);
 		goto out;
 	}
+	if (file->object == KVM_CRIU__OBJECT__BLOCK) {
+		fd = open_block(file);
+		goto out;
+	}
 	vm = find_vm(file->vm);
 	if (!vm) {
 		pr_err("%s is of VM %" PRIu64 ", which has no image\n", name, file->vm);

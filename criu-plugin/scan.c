@@ -64,30 +64,22 @@ static int add_socket(struct kvm_process *process, uint64_t inode)
 	return 0;
 }
 
-static int add_epoll(struct kvm_process *process, int fd)
+static int add_fd(int **fds, size_t *count, int fd)
 {
-	int *epolls = reallocarray(process->epolls, process->nr_epolls + 1, sizeof(*epolls));
+	int *more = reallocarray(*fds, *count + 1, sizeof(*more));
 
-	if (!epolls) {
+	if (!more) {
 		pr_err("Out of memory\n");
 		return -1;
 	}
-	process->epolls = epolls;
-	epolls[process->nr_epolls++] = fd;
+	*fds = more;
+	more[(*count)++] = fd;
 	return 0;
 }
 
-static int add_vhost(struct kvm_process *process, int fd)
+static int add_epoll(struct kvm_process *process, int fd)
 {
-	int *vhosts = reallocarray(process->vhosts, process->nr_vhosts + 1, sizeof(*vhosts));
-
-	if (!vhosts) {
-		pr_err("Out of memory\n");
-		return -1;
-	}
-	process->vhosts = vhosts;
-	vhosts[process->nr_vhosts++] = fd;
-	return 0;
+	return add_fd(&process->epolls, &process->nr_epolls, fd);
 }
 
 static int add_eventfd(struct kvm_process *process, int fd)
@@ -264,6 +256,15 @@ static const struct alien {
 	{ "/dev/iommu", "VFIO: unplug the device first" },
 	{ "anon_inode:[vfio", "VFIO: unplug the device first" },
 	{ "/dev/tap", "macvtap: use another network backend" },
+	{ "/dev/sg", "SCSI passthrough: give the guest the disk as a block device" },
+	{ "/dev/bsg/", "SCSI passthrough: give the guest the disk as a block device" },
+	{ "/dev/bus/usb/", "USB passthrough: unplug the device first" },
+	{ "/dev/hidraw", "USB passthrough: unplug the device first" },
+	{ "/dev/input/", "input passthrough: unplug the device first" },
+	{ "/dev/tpm", "TPM passthrough: use an emulator" },
+	{ "/dev/hwrng", "the host's random number generator: use /dev/urandom" },
+	{ "/dev/dri/", "the host's graphics: use another display" },
+	{ "/dev/snd/", "the host's sound: use another backend" },
 	{ "anon_inode:[io_uring]",
 	  "io_uring: QEMU has it for aio=io_uring, for I/O threads, and from 10.2 on for its main "
 	  "loop, unless sysctl kernel.io_uring_disabled=2 is set before it starts" },
@@ -340,7 +341,11 @@ static int scan_fd(struct kvm_process *process, int fd)
 		return -1;
 	if (!strncmp(link, ANON, strlen(ANON)))
 		return scan_anonymous(process, fd, link + strlen(ANON));
-	if (link[0] != '/' || stat(path, &st) || !S_ISCHR(st.st_mode))
+	if (link[0] != '/' || stat(path, &st))
+		return 0;
+	if (S_ISBLK(st.st_mode))
+		return add_fd(&process->blocks, &process->nr_blocks, fd);
+	if (!S_ISCHR(st.st_mode))
 		return 0;
 	if (st.st_rdev == KVM_DEVICE)
 		return add_kvm_fd(process,
@@ -348,7 +353,7 @@ static int scan_fd(struct kvm_process *process, int fd)
 	if (st.st_rdev == TAP_DEVICE)
 		return add_tap_fd(process, fd);
 	if (st.st_rdev == VHOST_NET_DEVICE)
-		return add_vhost(process, fd);
+		return add_fd(&process->vhosts, &process->nr_vhosts, fd);
 	return 0;
 }
 
@@ -484,16 +489,24 @@ static int scan_maps(struct kvm_process *process)
 	return ret < 0 ? -1 : 0;
 }
 
-/* They are the plugin's to save in a process with KVM, and nobody's otherwise. */
-static int adopt_vhosts(struct kvm_process *process)
+static int adopt(struct kvm_process *process, KvmCriu__Object object, const int *fds, size_t count)
 {
 	size_t i;
 
-	for (i = 0; i < process->nr_vhosts; i++)
-		if (add_kvm_fd(process, &(struct kvm_fd){ .fd = process->vhosts[i],
-							  .object = KVM_CRIU__OBJECT__VHOST_NET }))
+	for (i = 0; i < count; i++)
+		if (add_kvm_fd(process, &(struct kvm_fd){ .fd = fds[i], .object = object }))
 			return -1;
 	return 0;
+}
+
+/* They are the plugin's to save in a process with KVM, and nobody's otherwise. */
+static int adopt_others(struct kvm_process *process)
+{
+	return adopt(process, KVM_CRIU__OBJECT__VHOST_NET, process->vhosts, process->nr_vhosts) ||
+			       adopt(process, KVM_CRIU__OBJECT__BLOCK, process->blocks,
+				     process->nr_blocks) ?
+		       -1 :
+		       0;
 }
 
 int is_same_object(pid_t pid1, const struct kvm_fd *fd1, pid_t pid2, const struct kvm_fd *fd2)
@@ -508,8 +521,8 @@ int identify_fd(pid_t pid, int fd, struct kvm_fd *found)
 	struct kvm_process one = { .pid = pid };
 	int ret = scan_fd(&one, fd);
 
-	if (!ret && one.nr_vhosts)
-		ret = adopt_vhosts(&one);
+	if (!ret)
+		ret = adopt_others(&one);
 	if (!ret && one.nr_fds) {
 		*found = one.fds[0];
 		ret = 1;
@@ -552,6 +565,9 @@ static int refuse_others(struct kvm_process *process)
 	}
 	if (check_tap_fds(process))
 		ret = -1;
+	for (i = 0; i < process->nr_blocks; i++)
+		if (check_block(process->pid, process->blocks[i]))
+			ret = -1;
 	for (i = 0; i < process->nr_aliens; i++)
 		ret = refuse(process, process->aliens[i].fd, "a VM's device",
 			     process->aliens[i].what);
@@ -565,7 +581,7 @@ int scan_process(struct kvm_process *process, pid_t pid)
 	*process = (struct kvm_process){ .pid = pid };
 	ret = scan_fds(process);
 	if (!ret && process->nr_fds)
-		ret = adopt_vhosts(process);
+		ret = adopt_others(process);
 	/* Mappings stay when every fd is closed, so look at them in any case. */
 	if (!ret)
 		ret = scan_maps(process);
@@ -593,5 +609,6 @@ void free_process(struct kvm_process *process)
 	free(process->taps);
 	free(process->epolls);
 	free(process->vhosts);
+	free(process->blocks);
 	*process = (struct kvm_process){};
 }

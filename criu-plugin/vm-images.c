@@ -122,7 +122,8 @@ static int count_file(const char *name)
 			pr_perror("The VM has vhost-net, and " VHOST_NET_PATH " can't be opened");
 			ret = -1;
 		}
-	} else if (file->object != KVM_CRIU__OBJECT__KVM) {
+	} else if (file->object != KVM_CRIU__OBJECT__KVM &&
+		   file->object != KVM_CRIU__OBJECT__BLOCK) {
 		vm = find_vm(file->vm);
 		if (vm) {
 			vm->files_left++;

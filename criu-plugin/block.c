@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Block devices of a VMM: its guest's disks on a logical volume, a partition, a LUN. CRIU has no
+ * part in them. An open one is known by its path, and is opened again where the VM is restored;
+ * what is in it is the admin's to carry.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <linux/fs.h>
+
+#include "kvm-plugin.h"
+
+/* Of the flags of open(2), those that stay with an open file. */
+#define KEPT_FLAGS (O_ACCMODE | O_DIRECT | O_DSYNC | O_SYNC | O_NOATIME | O_NONBLOCK)
+
+/* To what is open, without a zero behind it; -1 if it is longer than @size. */
+static int read_path(pid_t pid, int fd, char *path, size_t size)
+{
+	char link[PATH_LEN];
+	ssize_t len;
+
+	proc_path(link, pid, "fd", fd);
+	len = readlink(link, path, size - 1);
+	if (len < 0 || (size_t)len == size - 1)
+		return -1;
+	path[len] = '\0';
+	return 0;
+}
+
+/* Has the process a file of that name that is this device? */
+static bool is_named(pid_t pid, const char *path, dev_t device)
+{
+	struct stat st;
+	char *there;
+	bool same;
+
+	if (asprintf(&there, "/proc/%d/root%s", pid, path) < 0)
+		return false;
+	same = !stat(there, &st) && S_ISBLK(st.st_mode) && st.st_rdev == device;
+	free(there);
+	return same;
+}
+
+int check_block(pid_t pid, int fd)
+{
+	char link[PATH_LEN], path[BLOCK_PATH_LEN];
+	struct stat st;
+
+	proc_path(link, pid, "fd", fd);
+	/* One that still runs may have closed it. */
+	if (stat(link, &st) || read_path(pid, fd, path, sizeof(path)))
+		return errno == ENOENT ? 0 : -1;
+	if (is_named(pid, path, st.st_rdev))
+		return 0;
+	pr_err("Process %d, fd %d: the block device %s can't be saved: the process has no such "
+	       "device by that name\n",
+	       pid, fd, path);
+	return -1;
+}
+
+int save_block(int fd, char path[BLOCK_PATH_LEN], KvmCriu__File *image)
+{
+	if (read_path(SELF, fd, path, BLOCK_PATH_LEN) || ioctl(fd, BLKGETSIZE64, &image->size)) {
+		pr_perror("A block device can't be saved");
+		return -1;
+	}
+	image->path = path;
+	image->has_size = true;
+	return 0;
+}
+
+static int check_size(int fd, const KvmCriu__File *image)
+{
+	uint64_t size = 0;
+
+	if (ioctl(fd, BLKGETSIZE64, &size)) {
+		pr_perror("The block device %s does not tell its size", image->path);
+		return -1;
+	}
+	if (size == image->size)
+		return 0;
+	pr_err("The block device %s has %" PRIu64 " bytes here, and had %" PRIu64 "\n", image->path,
+	       size, image->size);
+	return -1;
+}
+
+int open_block(const KvmCriu__File *image)
+{
+	struct stat st;
+	int fd;
+
+	if (!image->path || stat(image->path, &st) || !S_ISBLK(st.st_mode)) {
+		pr_err("The block device %s is not here\n", image->path ? image->path : "");
+		return -1;
+	}
+	fd = open(image->path, (image->flags & KEPT_FLAGS) | O_CLOEXEC);
+	if (fd < 0) {
+		pr_perror("Can't open the block device %s", image->path);
+		return -1;
+	}
+	if (!check_size(fd, image) && lseek(fd, image->pos, SEEK_SET) >= 0)
+		return fd;
+	close(fd);
+	return -1;
+}
