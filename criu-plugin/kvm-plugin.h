@@ -258,6 +258,11 @@ int identify_fd(pid_t pid, int fd, struct kvm_fd *found);
 /* Is the calling process's @fd, opened through map_files, of something of KVM's? */
 bool is_mapped_object(int fd);
 
+/* ---- alien.c ---- */
+
+/* Remember the fd, which is open at @link, if it is one that reaches into guest memory. */
+int add_alien_fd(struct kvm_process *process, int fd, const char *link);
+
 /* ---- sharer.c ---- */
 
 /* Can what it shares with those that were looked at earlier be restored in them? */
