@@ -17,7 +17,9 @@
 
 #include "tce.h"
 
-#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
+#ifndef ARRAY_SIZE /* libtce's private header has it, too */
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#endif
 
 /**
  * struct memory - a sink and source in memory
