@@ -26,9 +26,10 @@ static const struct cli cli = {
 			"split -o FOLDER SOURCE",
 			NULL,
 		},
-	.about = "Make a TCE image of the JSON that tce-dump prints, one of the tables of several "
-		 "sources, or one for each table of a source. A source is whatever tce-dump takes, "
-		 "- for standard input.",
+	.about =
+		"Make a TCE image from the JSON that tce-dump prints, one image from the tables of "
+		"several sources, or one for each table of a source. A source is anything that "
+		"tce-dump reads, - for standard input.",
 	.options = option_table,
 	.count = ARRAY_SIZE(option_table),
 };

@@ -61,8 +61,8 @@ static const struct cli_option option_table[] = {
 	  .max = UINT64_MAX },
 	{ CLI_FLAG, 0, "dry-run", .help = "check everything, write nothing",
 	  .place = PLACE(dry_run) },
-	{ CLI_FLAG, 0, "json", .help = "say as JSON what was restored", .place = PLACE(json) },
-	{ CLI_GROUP, .name = "What the image does not know, said by hand" },
+	{ CLI_FLAG, 0, "json", .help = "report as JSON what was restored", .place = PLACE(json) },
+	{ CLI_GROUP, .name = "To say what the image does not know" },
 	GEOMETRY_OPTIONS(struct options),
 };
 
@@ -74,7 +74,7 @@ static const struct cli cli = {
 			"[OPTIONS] --fd N IMAGE",
 			NULL,
 		},
-	.about = "Make the live TCE tables of a VMM what IMAGE says (- for standard input): all of "
+	.about = "Put the TCE tables of IMAGE (- for standard input) into a running VMM: all of "
 		 "them, or none.",
 	.options = option_table,
 	.count = ARRAY_SIZE(option_table),

@@ -35,7 +35,8 @@ static const struct cli_option option_table[] = {
 	  .call = add_import_option },
 	{ CLI_FLAG, 0, "require", .help = "fail when the stream can't be packed to its end",
 	  .place = PLACE(require) },
-	{ CLI_FLAG, 0, "stats", .help = "say on stderr what went through", .place = PLACE(stats) },
+	{ CLI_FLAG, 0, "stats", .help = "report on stderr what went through",
+	  .place = PLACE(stats) },
 	{ CLI_FLAG, 0, "json", .help = "as JSON, in one line", .place = PLACE(json) },
 	{ CLI_GROUP, .name = "As a proxy between two QEMUs" },
 	{ CLI_TEXT, 0, "listen", "ADDR", .help = "take the connections of one migration",
@@ -54,7 +55,7 @@ static const struct cli cli = {
 			"pack|unpack [OPTIONS] --listen ADDR --connect ADDR",
 			NULL,
 		},
-	.about = "Pack the TCE tables of a QEMU migration stream, or give the stream back.",
+	.about = "Pack the TCE tables of a QEMU migration stream, or restore the stream.",
 	.options = option_table,
 	.count = ARRAY_SIZE(option_table),
 	.after = "  migrate \"exec:tce-stream pack | ssh HOST 'cat > vm.tcs'\"\n"
