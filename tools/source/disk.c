@@ -299,7 +299,7 @@ struct tce_source disk_source(struct disk *disk)
 
 int finish_disk(const struct disk *disk, int ret, struct tce_error *err)
 {
-	if (!disk->damaged)
+	if (!ret || !disk->damaged)
 		return ret;
 	return bad_disk(err, TCE_ERR_CORRUPT, "the tables of the snapshot lead nowhere");
 }
