@@ -93,11 +93,10 @@ GUEST void guest_run_ops(struct guest_cpu *cpu)
 GUEST void guest_timed_loop(struct guest_cpu *cpu)
 {
 	const struct guest_op *op = (const struct guest_op *)cpu->ops;
-	u64 start;
 
 	/* KVM does more at every exit when the decrementer has run out: it must not. */
 	asm volatile("mtspr 22, %0" : : "r"(0x7fffffffUL)); /* DEC */
-	start = timebase();
+	cpu->loop_start = timebase();
 	asm volatile("mr 14, %0\n\t"
 		     "mr 15, %1\n\t"
 		     "mr 16, %2\n\t"
@@ -125,7 +124,7 @@ GUEST void guest_timed_loop(struct guest_cpu *cpu)
 		     : "r0", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "r14",
 		       "r15", "r16", "r17", "r18", "r19", "r20", "r21", "cr0", "cr1", "cr5", "cr6",
 		       "cr7", "ctr", "lr", "memory");
-	cpu->loop_ticks = timebase() - start;
+	cpu->loop_ticks = timebase() - cpu->loop_start;
 	done();
 }
 

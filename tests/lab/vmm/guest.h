@@ -122,7 +122,8 @@ struct guest_cpu {
 	u64 loop_count;	 /* for the timed loop: how many */
 	u64 loop_stride; /* what each round adds to r5 ... */
 	u64 loop_mask;	 /* ... and the bits of r5 that it may use */
-	u64 loop_ticks;	 /* result: timebase ticks */
+	u64 loop_start;	 /* result: the timebase when it began ... */
+	u64 loop_ticks;	 /* ... and its ticks until it ended */
 	u64 vpa;	 /* for the test of the performance monitor: guest address of a VPA ... */
 	u64 id;		 /* ... and the vCPU's number in KVM */
 	u64 pmu_kept;	 /* result: rounds in which it was as the guest had set it */
