@@ -17,6 +17,7 @@
 #include "fuzz.h"
 
 #define MEMORY_UNIT (64UL << 10)
+#define PAGE	    4096UL /* the smallest of a window */
 #define WINDOW	    (64UL << 20)
 #define TRIES	    8 /* tables, until one fits */
 
@@ -130,10 +131,55 @@ static long window(struct fuzz *f)
 	return ioctl(container, VFIO_IOMMU_SPAPR_TCE_CREATE, &create);
 }
 
+/* A number of bytes of the bus: mostly pages of the window, and now and then what is not there. */
+static u64 bus_bytes(struct fuzz *f)
+{
+	switch (fuzz_below(f, 8)) {
+	case 0:
+		return fuzz_number(f);
+	case 1:
+		return WINDOW;
+	case 2:
+		return 0;
+	case 3:
+		return WINDOW - PAGE;
+	case 4:
+		return fuzz_number(f) & ~(PAGE - 1);
+	default:
+		return fuzz_below(f, WINDOW / PAGE) * PAGE;
+	}
+}
+
+static long map_dma(struct fuzz *f)
+{
+	struct vfio_iommu_type1_dma_map map = {
+		.argsz = sizeof(map),
+		.flags = fuzz_one_in(f, 10) ? (__u32)fuzz_below(f, 8) : 3,
+		.vaddr = (u64)fuzz_guest_memory(f) & ~(PAGE - 1),
+		.iova = bus_bytes(f),
+		.size = fuzz_one_in(f, 2) ? PAGE << fuzz_below(f, 5) : bus_bytes(f),
+	};
+
+	return ioctl(container, VFIO_IOMMU_MAP_DMA, &map);
+}
+
+static long unmap_dma(struct fuzz *f)
+{
+	struct vfio_iommu_type1_dma_unmap unmap = {
+		.argsz = sizeof(unmap),
+		.iova = bus_bytes(f),
+		.size = bus_bytes(f),
+	};
+
+	return ioctl(container, VFIO_IOMMU_UNMAP_DMA, &unmap);
+}
+
 const struct fuzz_call fuzz_vfio_calls[] = {
 	{ "attach group", 16, attach },
 	{ "detach group", 6, detach },
 	{ "register memory", 12, memory },
 	{ "make window", 3, window },
+	{ "map for DMA", 8, map_dma },
+	{ "unmap for DMA", 4, unmap_dma },
 	{ NULL, 0, NULL },
 };
