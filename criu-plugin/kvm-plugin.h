@@ -49,42 +49,42 @@ struct image;
 
 struct image *create_image(const char *name);
 struct image *open_image(const char *name);
-/* To read it, or -1; also for a table's, which is libtce's. */
+/* Open an image to read it: an fd, or -1. Works for the images of tables, too. */
 int open_image_fd(const char *name);
 int write_record(struct image *image, const ProtobufCMessage *message);
-/* The message, NULL at the end with *@failed 0, NULL after an error with *@failed 1. */
+/* Return: the message; or NULL, at the end with *@failed 0, after an error with *@failed 1. */
 void *read_record(struct image *image, const ProtobufCMessageDescriptor *type, int *failed);
-/* Ends a written image. Frees it in any case. */
+/* End an image that was written, and free it in any case. */
 int finish_image(struct image *image);
 void close_image(struct image *image);
-/* Is it a name that this plugin gives? */
+/* Is this a name that the plugin gives to images? */
 bool is_image_name(const char *name);
-/* Call @each for every image of this plugin's whose name begins with @prefix. */
+/* Call @each for every image of this plugin whose name begins with @prefix. */
 int for_each_image(const char *prefix, int (*each)(const char *name));
-/* One message as a whole file. */
+/* Write an image that consists of one message. */
 int save_message(const char *name, const ProtobufCMessage *message);
-/* NULL with *@failed 0 if there is no such file and it is @optional. */
+/* Read one. Return: the message; or NULL, with *@failed 0 if it is @optional and not there. */
 void *load_message(const char *name, const ProtobufCMessageDescriptor *type, bool optional,
 		   int *failed);
 
-/* Name of a table's image, which is libtce's. */
+/* Put the name of a table's image, which libtce writes, into @name. */
 void table_image_name(char *name, size_t size, uint64_t vm, uint64_t liobn);
-/* Logs what libtce says about it, and is -1. */
+/* Log an error of libtce. Return: -1. */
 int table_error(const struct tce_error *err, const char *name);
 
 /* ---- message.c: protobuf-c's messages ---- */
 
-/* One with its defaults, or NULL. */
+/* Make a message with its defaults. Return: the message, or NULL. */
 void *new_message(const ProtobufCMessageDescriptor *type);
-/* With all that is in it; of NULL nothing. */
+/* Free a message and all that is in it, or nothing if it is NULL. */
 void free_message(void *message);
 /*
- * Append a message of its own to a repeated field, whose two parts are &message->n_field and
- * &message->field. The answer is the new one, or NULL.
+ * Append a new message to a repeated field, whose two parts are &message->n_field and
+ * &message->field. Return: the new message, or NULL.
  */
 void *add_element(size_t *count, void *array, const ProtobufCMessageDescriptor *type);
 int set_bytes(ProtobufCBinaryData *bytes, const void *data, size_t len);
-/* At most @len characters of @text. */
+/* Set a string to at most @len characters of @text. */
 int set_string(char **string, const char *text, size_t len);
 
 /* ---- procfs.c: the files of /proc ---- */
@@ -92,7 +92,7 @@ int set_string(char **string, const char *text, size_t len);
 #define PATH_LEN 64 /* of a file there */
 #define SELF	 0  /* as a process ID: the calling process */
 
-/* /proc/@pid/@folder/@number */
+/* Put /proc/@pid/@folder/@number into @path. */
 void proc_path(char path[PATH_LEN], pid_t pid, const char *folder, int number);
 
 /* A "name:<tab>value" file of /proc, in memory. */
@@ -102,15 +102,15 @@ struct fdinfo {
 };
 
 int read_fdinfo(struct fdinfo *info, pid_t pid, int fd);
-/* Of a process or a thread. */
+/* Read the status of a process or a thread. */
 int read_status(struct fdinfo *status, pid_t tid);
 void free_fdinfo(struct fdinfo *info);
-/* The value of the next line called @name after @from (NULL: from the start), or NULL. */
+/* Return: the value of the next line @name after @from (NULL: from the start), or NULL. */
 const char *next_fdinfo(const struct fdinfo *info, const char *name, const char *from);
 int fdinfo_u64(const struct fdinfo *info, const char *name, uint64_t *value);
-/* Call @each with every number in a folder of /proc/PID, until it says something else than 0. */
+/* Call @each with every number in a folder of /proc/PID, until it returns other than 0. */
 int for_each_number(pid_t pid, const char *folder, int (*each)(void *arg, int number), void *arg);
-/* As links and mappings name KVM's objects: each, and a VM. */
+/* How links and mappings name KVM's objects: all of them, and a VM. */
 #define KVM_FILE "anon_inode:kvm-"
 #define VM_LINK	 KVM_FILE "vm"
 
@@ -122,62 +122,62 @@ struct range {
 	enum { RANGE_OTHER, RANGE_KVM, RANGE_STACK, RANGE_VDSO } what;
 };
 
-/* In ascending order. */
+/* Mappings in ascending order. */
 struct ranges {
 	struct range *range;
 	size_t count;
 };
 
-/* Is @line one? It is cut where it ends, and *@name is the name in it, which may be empty. */
+/* Is @line a mapping? Ends it with a NUL. *@name becomes the name in it, which may be empty. */
 bool parse_range(char *line, struct range *range, const char **name);
 int add_range(struct ranges *ranges, const struct range *range);
-/* All mappings of a process. */
+/* Read all mappings of a process. */
 int read_ranges(struct ranges *ranges, pid_t pid);
-/* Has it threads that never leave the kernel, as vhost's? 1, 0 or -1. */
+/* Does it have threads that never leave the kernel, such as vhost's? Return: 1, 0 or -1. */
 int has_user_workers(pid_t pid);
-/* Is it in a cgroup (of version 2) that is frozen? What is stopped there can't be made to run. */
+/* Is it in a frozen cgroup (of version 2)? Nothing can be made to run there. */
 bool is_frozen(pid_t pid);
-/* Refuse one that is. */
+/* Refuse a process that is frozen. */
 int check_frozen(pid_t pid);
-/* The process's ID in its own namespace, or 0. */
+/* Return: the process's ID in its own namespace, or 0. */
 unsigned int read_vpid(pid_t pid);
 
 /* ---- manifest.c: what belongs to one dump ---- */
 
-/* A dump begins. */
+/* Call this when a dump begins. */
 int start_manifest(void);
 void drop_manifest(void);
-/* What each image says, so that it is of this dump. */
+/* Return: the number that each image of this dump has. */
 uint64_t dump_id(void);
-/* An image that is not named by an id of CRIU's has been written. */
+/* Call this after writing an image that is not named by an id of CRIU's. */
 int note_image(const char *name);
 struct kvm_process;
-/* All of the process has been noted but its files. @taps: of all processes so far. */
+/* Write the manifest when all of a process but its files is noted. @taps: of all so far. */
 int save_manifest(const struct kvm_process *process, unsigned int taps);
-/* Once all processes have been saved: what is neither of this dump nor still to come. */
+/* Remove images of older dumps. Call this when all processes have been saved. */
 int remove_stale_images(void);
 /* Does CRIU give its images to a program instead of writing them into the folder? */
 bool images_are_streamed(void);
 
-/* Before anything is created: is all there? */
+/* Check that the folder is complete, before anything is created. */
 int load_manifest(void);
 bool is_listed(const char *name);
 int for_each_listed(const char *prefix, int (*each)(const char *name));
 int check_file_count(unsigned int files);
-/* How many taps there were. */
+/* Return: how many taps the dump had. */
 unsigned int tap_count(void);
 
 /* ---- process.c: a process's files and memory ---- */
 
 /* Does the process have a VM open? */
 bool has_vm(pid_t pid);
-/* The calling process's copy of @fd, or -1. */
+/* Return: a copy of @fd in the calling process, or -1. */
 int get_fd(pid_t pid, int fd);
-/* 1 if they are one open file, 0 if not, or -1. */
+/* Are they one open file? Return: 1, 0 or -1. */
 int is_same_file(pid_t pid1, int fd1, pid_t pid2, int fd2);
-/* @len bytes of a stopped process, to or from @local. */
+/* Copy @len bytes to a stopped process from @local, or the other way. */
 int copy_memory(pid_t pid, bool to_task, uint64_t remote, void *local, size_t len);
-/* Memory of the guest that others than the process have written to counts as changed. */
+/* Mark memory of the guest as changed, since others than the process write to it. */
 void touch_guest_memory(pid_t pid, const KvmCriu__Vm *vm, uint64_t gpa, uint64_t len);
 
 /* ---- scan.c: what a process has of KVM ---- */
@@ -245,77 +245,76 @@ struct kvm_process {
 };
 
 /*
- * Look at the fds and the mappings of a process, change nothing. Kinds of KVM objects that
- * can't be saved are refused here, by name. The answer is 1 if there is anything of KVM in it,
- * 0 if not.
+ * Look at the fds and the mappings of a process, and change nothing. Refuse kinds of KVM objects
+ * that can't be saved, by name. Return: 1 if the process has anything of KVM, 0 if not, or -1.
  */
 int scan_process(struct kvm_process *process, pid_t pid);
 void free_process(struct kvm_process *process);
-/* Are two fds of one open file, as CRIU tells them apart? 1, 0 or -1. */
+/* Do two fds have one open file, in CRIU's view? Return: 1, 0 or -1. */
 int is_same_object(pid_t pid1, const struct kvm_fd *fd1, pid_t pid2, const struct kvm_fd *fd2);
-/* The same as scan_process() for one fd: 1 with *@found if it is KVM's. */
+/* Do what scan_process() does for one fd. Return: 1 with *@found if it is KVM's, 0 or -1. */
 int identify_fd(pid_t pid, int fd, struct kvm_fd *found);
-/* Is the calling process's @fd, opened through map_files, of something of KVM's? */
+/* Is @fd, which the calling process has opened through map_files, an object of KVM's? */
 bool is_mapped_object(int fd);
 
 /* ---- alien.c ---- */
 
-/* Remember the fd, which is open at @link, if it is one that reaches into guest memory. */
+/* Note the fd, whose link is @link, if it reaches into guest memory. */
 int add_alien_fd(struct kvm_process *process, int fd, const char *link);
 
 /* ---- sharer.c ---- */
 
-/* Can what it shares with those that were looked at earlier be restored in them? */
+/* Can a restore give what it shares with processes that were scanned earlier to them? */
 int check_sharers(const struct kvm_process *process);
 
 /* ---- block.c: block devices ---- */
 
-/* Has the process, which has it open, a path to it? */
+/* Does the process, which has it open, have a path to it? */
 int check_block(pid_t pid, int fd);
 #define BLOCK_PATH_LEN 4096
-/* What a restore has to know of the calling process's @fd, a part of it in @path. */
+/* Put into @image what a restore must know about @fd; @path is room for a part of it. */
 int save_block(int fd, char path[BLOCK_PATH_LEN], KvmCriu__File *image);
-/* The fd, or -1. */
+/* Return: the fd, or -1. */
 int open_block(const KvmCriu__File *image);
 
 /* ---- tap-scan.c ---- */
 
 int add_tap_fd(struct kvm_process *process, int fd);
-/* Forget those that are CRIU's to save, refuse what can't be. */
+/* Leave out taps that CRIU saves, and refuse those that can't be saved. */
 int check_tap_fds(struct kvm_process *process);
 
 /* ---- tap.c: taps at a dump ---- */
 
-/* Take hold of a process's taps, and see what they are. Changes nothing. */
+/* Open a process's taps in this one, and read what they are. Changes nothing. */
 int hold_taps(const struct kvm_process *process);
-/* Is the tap itself in its place? 1, 0 or -1. */
+/* Does the process have the tap itself, and no placeholder? Return: 1, 0 or -1. */
 int has_tap(pid_t pid, const struct tap_fd *tap);
-/* How many there are that CRIU will ask to have dumped. */
+/* Return: how many taps CRIU will ask the plugin to dump. */
 unsigned int count_taps(void);
-/* -ENOTSUP if @fd is no placeholder. */
+/* Save the tap for which @fd stands. Return: 0, -1, or -ENOTSUP if @fd is no placeholder. */
 int save_tap(int fd, uint32_t id);
-/* Let go of all. */
+/* Close all taps. */
 void drop_taps(void);
 
 /* ---- tap-restore.c ---- */
 
-/* Before anything is created. */
+/* Check the taps of the dump, before anything is created. */
 int check_taps(unsigned int expected);
-/* The fd; -ENOTSUP if not ours. */
+/* Make a tap again. Return: its fd, -1, or -ENOTSUP if it is not ours. */
 int restore_tap(uint32_t id);
 
 /* ---- vhost.c: vhost-net, which is saved while nobody owns it ---- */
 
 #define VHOST_NET_PATH "/dev/vhost-net"
 
-/* Without looking into it, which only its owner can: does a kernel thread work for it? */
+/* Refuse vhost-net in use: only its owner can look into it, but a kernel thread shows it. */
 int check_vhosts(const struct kvm_process *process);
-/* A restore makes each process with KVM the owner of what it has: no two may have the same. */
+/* Refuse vhost-net that two processes have: a restore makes each the owner of what it has. */
 int check_vhost_sharers(const struct kvm_process *process, const struct kvm_process *other);
 struct task;
-/* With the process stopped. */
+/* Save vhost-net of a stopped process. */
 int save_vhosts(const struct kvm_process *process, struct task *task, KvmCriu__Task *image);
-/* In the whole process: it owns them. */
+/* Make the restored process the owner of its vhost-net. */
 int own_vhosts(struct task *task, const KvmCriu__Task *saved);
 
 /* ---- task.c: system calls inside a stopped process ---- */
@@ -323,26 +322,26 @@ int own_vhosts(struct task *task, const KvmCriu__Task *saved);
 struct task;
 
 struct task *open_task(pid_t pid);
-/* Space that system calls of the next run_task() can point to; *@remote is its address there. */
+/* Get room for arguments of the next run_task(); *@remote is its address in the process. */
 void *task_buffer(struct task *task, size_t size, uint64_t *remote);
 /*
- * Add a system call to the next run. The answer is its number, for task_result(). The run
- * stops behind the first call that fails, unless the call @may_fail.
+ * Add a system call to the next run. The run stops after the first call that fails, unless that
+ * call @may_fail. Return: the call's number, for task_result().
  */
 #define TASK_CALLS_MAX 4095 /* in one run */
 int task_call(struct task *task, bool may_fail, long nr, uint64_t a0, uint64_t a1, uint64_t a2,
 	      uint64_t a3, uint64_t a4, uint64_t a5);
 int run_task(struct task *task);
-/* What a call gave back: a value or a negative errno; -ECANCELED if it was not reached. */
+/* Return: what a call returned, a value or a negative errno; -ECANCELED if it was not reached. */
 long task_result(const struct task *task, int call);
-/* The same, and an error, with the message @failed, if a call failed that must not. */
+/* As run_task(), but also fail, with the message @failed, if a call failed that must not. */
 int run_calls(struct task *task, const char *failed);
 /*
- * Room for @calls more with @size bytes of buffers in all, for lists that may be long: what is
- * there is run first, as by run_calls(), and forgotten, if need be.
+ * Make room for @calls more calls with @size bytes of buffers in all, for lists that may be long.
+ * If there is none, run the calls that are there, as run_calls() does, and drop them.
  */
 int make_room(struct task *task, int calls, size_t size, const char *failed);
-/* Forget calls and buffers of the last run. */
+/* Drop the calls and the buffers of the last run. */
 void reset_task(struct task *task);
 int close_task(struct task *task);
 
@@ -352,9 +351,9 @@ int close_task(struct task *task);
 /* ---- regs.c ---- */
 
 const KvmCriu__Reg *find_reg(const KvmCriu__Vcpu *vcpu, uint64_t id);
-/* What its value has, in bytes. */
+/* Return: the size of a register's value in bytes. */
 size_t reg_size(uint64_t id);
-/* 64 bits of a register's value, from byte @at on; 0 when there is no such register. */
+/* Return: 64 bits of a register's value from byte @at on, or 0 without such a register. */
 uint64_t reg_value(const KvmCriu__Reg *reg, size_t at);
 
 /* ---- watcher.c: what is done when CRIU is gone ---- */
@@ -364,58 +363,58 @@ struct watcher {
 };
 
 /*
- * Start a process that calls @act with @arg when the calling one is gone, and then ends. It has a
- * copy of the caller's memory, and @fds of its files. It calls @begin at once, if that is given,
- * and does not wait for anything if that gives another value than 0.
+ * Start a process that waits for the end of the calling one, then calls @act with @arg, and ends.
+ * It has a copy of the caller's memory, and keeps @fds open. First it calls @begin, unless that is
+ * NULL; if @begin returns other than 0, it does not wait.
  */
 int start_watcher(struct watcher *watcher, int (*begin)(void *arg), void (*act)(void *arg),
 		  void *arg, const int *fds, size_t nr_fds);
 void stop_watcher(struct watcher *watcher);
-/* Zeros that the caller and its watchers share, or NULL. */
+/* Return: memory that the caller shares with its watchers, zeros at first; or NULL. */
 void *share_memory(size_t size);
 
 /* ---- guard.c and its parts: a stopped process that must go on, whatever becomes of CRIU ---- */
 
 struct guard;
 
-/* Before anything in it is touched. */
+/* Begin to guard a process, before anything in it is changed. */
 struct guard *guard_process(const struct kvm_process *process);
-/* When system calls were made in it: leave no trace of that. */
+/* Remove the traces of system calls that were made in it. */
 int settle_guarded(const struct guard *guard);
-/* The handler of SIGTRAP that it had, SIG_DFL or SIG_IGN, if the guard has replaced it. */
+/* Has the guard replaced its handler of SIGTRAP? Then *@handler is SIG_DFL or SIG_IGN. */
 bool guarded_handler(const struct guard *guard, uint64_t *handler);
-/* Settled, and with its taps held: let placeholders stand for them until it is put back. */
+/* Replace the taps of a settled process, which hold_taps() has opened, with placeholders. */
 int replace_taps(const struct guard *guard);
 /*
- * Put it back as it was, all that CRIU has left in it, and stop guarding. If that can't be done it
- * is killed.
+ * Put the process back as it was, undo what CRIU has left in it, and stop guarding it. If that
+ * fails, kill the process.
  */
 void release_process(struct guard *guard);
 
 /* ---- early.c: tables saved while their guest still runs ---- */
 
-/* Begin with those of a VMM that is not stopped yet. What can't be done is not done. */
+/* Begin to save the tables of a VMM that still runs. What fails is left for later. */
 void save_early(pid_t pid);
 /*
- * The process has been stopped: write what changed. 1 with the table's geometry if
- * its image is whole, 0 if it was not saved early.
+ * Write what has changed, when the process is stopped. Return: 1 with the table's geometry if its
+ * image is whole, 0 if the table was not saved early, or -1.
  */
 int finish_early(uint64_t vm, uint64_t inode, struct tce_geometry *geometry);
-/* Another table gets this image. */
+/* Drop the early image of this name: another table gets it. */
 void drop_early(const char *name);
-/* The dump is over: remove images that are not whole, of closed tables or because it has failed. */
+/* Remove images that are not whole, when the dump is over. */
 void discard_early(void);
-/* All of it: logs that are still on are stopped. */
+/* Drop everything, and stop logs that are still on. */
 void drop_all_early(void);
 
 /* ---- clock.c: the guest's clock, and what the VMM knows of it ---- */
 
-/* Look for it in a VMM that is not stopped yet; save_clock() looks for what is not found. */
+/* Search a VMM that still runs for copies of its clock. save_clock() does what is left. */
 void find_clocks(pid_t pid);
 void drop_clocks(void);
-/* With the vCPUs in @vm, and in guest_timebase the host's timebase when the guest was stopped. */
+/* Save the clock. @vm has the vCPUs, and as guest_timebase the host's at the guest's stop. */
 int save_clock(pid_t pid, KvmCriu__Vm *vm);
-/* At the very end: from here on the guest's time passes. */
+/* Let the guest's time pass again. Call this last. */
 int start_clock(pid_t pid, struct task *task, const KvmCriu__Vm *vm);
 
 /* ---- save.c ---- */
@@ -425,23 +424,24 @@ int save_vm(const struct kvm_process *process, struct task *task, const struct k
 
 /* ---- check.c ---- */
 
-/* Before anything is created: load the VMs, and can what the image folder has be restored here? */
+/* Load the VMs, and check that they can be restored here, before anything is created. */
 int check_images(void);
 
 /* ---- restore.c ---- */
 
-/* The fd for CRIU's external file @id, made in the calling process; -ENOTSUP if not ours. */
+/* Make CRIU's external file @id. Return: its fd, -1, or -ENOTSUP if it is not ours. */
 int restore_file(uint32_t id);
 
 /*
- * At a dump, before anything of the process is touched: make the VM once more, and throw it away.
- * What takes memory and can't be refused is left out: memory slots, HPT and tables.
+ * Try whether KVM would take a VM: make it once more, and discard it. Call this in a dump before
+ * anything in the process is changed. Leaves out what takes memory and can't be refused: memory
+ * slots, HPT and tables.
  */
 int try_vm(KvmCriu__Vm *image);
 
 /* ---- finish.c ---- */
 
-/* What can only be done in the whole process: mappings, ioeventfds and irqfds. */
+/* Restore what needs the whole process: mappings, ioeventfds and irqfds. */
 int finish_process(pid_t pid);
 
 /* ---- irqchip-save.c, irqchip-restore.c: the interrupt controller in KVM, if there is one ---- */
