@@ -43,38 +43,38 @@ struct guard {
 
 /* ---- guard-look.c: what there is ---- */
 
-/* Note all of a process that must be as it was. */
+/* Note everything in a process that must be put back. */
 int look_at_process(struct guard *guard);
 /*
- * Only what it takes to have its leader, which is settled, make system calls. The caller frees
- * threads and what was mapped.
+ * Note only what is needed for system calls in its leader, which is settled. The caller frees
+ * @guard->threads and @guard->was.
  */
 int look_at_leader(struct guard *guard);
-/* What the process has for SIGTRAP: a signal's handler, or %ITS_HANDLER. */
+/* Read what the process does with SIGTRAP: SIG_DFL, SIG_IGN or %ITS_HANDLER. */
 int read_handler(pid_t pid, uint64_t *handler);
 
 /* ---- guard-stop.c: the stop behind CRIU's ---- */
 
 /*
- * The leader takes the signal, the others take part when they get to it: none returns to its own
- * code.
+ * Stop all threads by a signal. The leader takes it, the others join in when they see it: none
+ * returns to its own code.
  */
 int stop_group(struct guard *guard);
-/* The end of that. All threads are settled, and the process does not get to see the signal. */
+/* Undo that. All threads must be settled. The process does not see the signal. */
 int continue_group(const struct guard *guard);
 bool is_stopped(pid_t tid);
 
 /* ---- guard-call.c: system calls in the leader, which is settled ---- */
 
-/* An error gets a message. */
+/* Make a system call. An error is logged. */
 int guard_call(const struct guard *guard, long *result, long nr, uint64_t a0, uint64_t a1,
 	       uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5);
-/* Call @use with a page of the process's own, which goes afterwards. The leader is settled. */
+/* Call @use with a page that is in the process only for that time. */
 typedef int page_user(const struct guard *guard, uint64_t page, void *arg);
 int with_page(const struct guard *guard, page_user *use, void *arg);
-/* For SIGTRAP. */
+/* Set the handler of SIGTRAP. */
 int set_handler(const struct guard *guard, uint64_t handler);
-/* What was where compel puts its code. */
+/* Put back the code that was where compel puts its own. */
 int put_code_back(const struct guard *guard);
 
 /* ---- guard-file.c: open files in the place of others ---- */
@@ -83,7 +83,7 @@ int put_taps_back(const struct guard *guard);
 
 /* ---- guard-back.c: putting back what there was ---- */
 
-/* All threads are settled. */
+/* Put the process back. All threads must be settled. */
 int put_back(struct guard *guard);
 
 #endif /* GUARD_PRIVATE_H */

@@ -18,17 +18,17 @@
 #define ESB_SET_PQ(pq) (0xc00 + ((pq) << 8))
 
 bool is_xive(const KvmCriu__IrqController *controller);
-/* The register with what a vCPU presents, and its bytes. */
+/* Return: the register with the state of a vCPU's presenter, and the size of its value. */
 uint64_t irq_state_reg(const KvmCriu__IrqController *controller);
 size_t irq_state_size(const KvmCriu__IrqController *controller);
 /*
- * Two pages for each source, one after the other; any process may map them. MAP_FAILED has a
- * message.
+ * Map the sources: two pages for each, one after the other. Any process may map them. Return:
+ * MAP_FAILED after a message.
  */
 void *map_esbs(pid_t pid, const KvmCriu__IrqController *controller, size_t *size);
-/* A load, in the device's byte order; some offsets change the source. */
+/* Load from a source, in the device's byte order. Some offsets change the source. */
 uint8_t load_esb(const void *esbs, uint32_t irq, unsigned int offset);
-/* Add a call for an attribute, in the process. The answer is its value's place here. */
+/* Add a call for an attribute to @task. Return: where its value is, in the calling process. */
 void *add_attr(struct task *task, int fd, unsigned long cmd, uint32_t group, uint64_t number,
 	       size_t size);
 

@@ -7,7 +7,7 @@
 
 #include "kvm-plugin.h"
 
-/* A VM in the middle of being read. */
+/* A VM that is being saved. */
 struct saver {
 	const struct kvm_process *process;
 	struct task *task;
@@ -17,12 +17,12 @@ struct saver {
 	uint64_t tables_us; /* that its tables took */
 };
 
-/* save-config.c: what fdinfo says of the VM as a whole */
+/* save-config.c: save what fdinfo says about the VM as a whole. */
 int save_config(struct saver *saver, const struct fdinfo *info);
-/* Says that fdinfo lacks something, and is -1. */
+/* Say that fdinfo lacks something. Return: -1. */
 int missing(const struct saver *saver, const char *what);
 
-/* save-vcpu.c: all vCPUs, @count of them, with what is in guest memory for them */
+/* save-vcpu.c: save all @count vCPUs, with what is in guest memory for them. */
 int save_vcpus(struct saver *saver, uint64_t count);
 
 #endif /* SAVE_PRIVATE_H */

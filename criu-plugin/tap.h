@@ -11,7 +11,7 @@
 
 #include "kvm-plugin.h"
 
-/* From 6.2 on. */
+/* Linux 6.2 and later have these. */
 #ifndef TUN_F_USO4
 #define TUN_F_USO4 0x20
 #define TUN_F_USO6 0x40
@@ -24,12 +24,12 @@
 	(IFF_TAP | IFF_NO_PI | IFF_ONE_QUEUE | IFF_VNET_HDR | IFF_MULTI_QUEUE | IFF_NAPI | \
 	 IFF_NAPI_FRAGS)
 
-/* A socket for what is asked of interfaces by name, or -1. */
+/* Return: a socket for questions about interfaces, or -1. */
 int open_interfaces(void);
-/* The interface that @tap names, behind @fd, is read into it or made like it. */
+/* Read the interface behind @fd into @tap, or make the interface like @tap. */
 int read_interface(KvmCriu__Tap *tap, int fd);
 int write_interface(const KvmCriu__Tap *tap, int fd);
-/* What can be set again and again, by each queue. */
+/* Set what each queue may set again. */
 int write_queue(const KvmCriu__Tap *tap, int fd);
 
 #endif /* TAP_H */

@@ -26,7 +26,7 @@ struct thread {
 	bool moves; /* while it is settled */
 };
 
-/* The next stop of a traced thread: what wait(2) has in its upper bytes. */
+/* Wait for the next stop of a traced thread. Return: what wait(2) has in its upper bytes. */
 int wait_thread(pid_t tid);
 bool is_event_stop(int stop);
 
@@ -34,7 +34,7 @@ bool is_event_stop(int stop);
 int seize_thread(pid_t tid);
 /* Stop a traced thread, or leave the stop that it is in for one in which nothing is delivered. */
 int settle_thread(pid_t tid);
-/* All of them at the same time. */
+/* Settle all of these threads at the same time. */
 int settle_threads(struct thread *threads, size_t count);
 /* Take a pending signal from a settled thread. */
 int drop_signal(pid_t tid, int sig);
@@ -42,9 +42,9 @@ int drop_signal(pid_t tid, int sig);
 int get_mask(pid_t tid, uint64_t *mask);
 int set_mask(pid_t tid, uint64_t mask);
 
-/* Of a thread that is stopped. */
+/* Keep the state of a thread that is stopped. */
 int keep_thread(struct thread *thread, pid_t tid);
-/* A settled thread: what is not as it was. */
+/* Put back what has changed in a settled thread. */
 int put_thread_back(const struct thread *thread);
 
 /*
