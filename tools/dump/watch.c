@@ -50,6 +50,7 @@ struct watched {
  * @room: lines of the screen that are left.
  * @terminal: pictures are shown.
  * @first: it is the first time.
+ * @none: there was no table the last time.
  * @now: the new picture.
  */
 struct watch {
@@ -58,6 +59,7 @@ struct watch {
 	unsigned int room;
 	bool terminal;
 	bool first;
+	bool none;
 	struct map now;
 };
 
@@ -160,22 +162,43 @@ static uint64_t count_changes(const struct map *a, const struct map *b)
 	return changes;
 }
 
-static void print_line(const struct tce_geometry *geometry, const struct map *map,
-		       const struct totals *totals, const struct map *before, const char *what)
+static void print_clock(void)
 {
 	const time_t now = time(NULL);
-	char name[TABLE_NAME_SIZE], clock[CLOCK_SIZE] = "";
+	char clock[CLOCK_SIZE] = "";
 	struct tm tm;
 
 	if (localtime_r(&now, &tm))
 		strftime(clock, sizeof(clock), "%H:%M:%S", &tm);
-	printf("%s %s: %" PRIu64 " of %" PRIu64 " entries used", clock,
-	       format_table(geometry, name), totals->used, geometry->entries);
+	printf("%s ", clock);
+}
+
+static void print_line(const struct tce_geometry *geometry, const struct map *map,
+		       const struct totals *totals, const struct map *before, const char *what)
+{
+	char name[TABLE_NAME_SIZE];
+
+	print_clock();
+	printf("%s: %" PRIu64 " of %" PRIu64 " entries used", format_table(geometry, name),
+	       totals->used, geometry->entries);
 	if (before)
 		printf(", %" PRIu64 " of %" PRIu64 " cells changed\n", count_changes(map, before),
 		       map->cells);
 	else
 		printf("%s\n", what);
+}
+
+/* A guest makes and drops tables: there may be none for a while, as when it boots again. */
+static void show_none(struct watch *watch)
+{
+	drop_unseen(watch);
+	if (watch->terminal) {
+		fputs(HOME "no table" WIPE_LINE WIPE_REST, stdout);
+	} else if (!watch->none) {
+		print_clock();
+		puts("no table");
+	}
+	watch->none = true;
 }
 
 static int show_table(struct watch *watch, struct source *source,
@@ -236,6 +259,7 @@ static int show_each(struct watch *watch, struct source *source, const struct ch
 		if (ret < 0)
 			return ret;
 		shown++;
+		watch->none = false;
 	}
 	return ret < 0 ? ret : TCE_OK;
 }
@@ -297,6 +321,11 @@ int watch_tables(const struct live_choice *live, const struct choice *choice, ui
 	sigaction(SIGTERM, &action, NULL);
 	while (!stopped) {
 		ret = show_tables(watch, live, choice, err);
+		if (ret == TCE_ERR_NO_TABLE && shown) {
+			*err = (struct tce_error)TCE_ERROR_INIT;
+			show_none(watch);
+			ret = 0;
+		}
 		if (ret < 0)
 			break;
 		if (fflush(stdout)) {
