@@ -78,7 +78,9 @@ def try_version(checks, machines, version):
     save(source, "one")
     one = shown("--all", disk)
     save(source, "two")
-    migrate(source, "exec:cat > " + stream)
+    # QEMU says that it is done before the command is.
+    migrate(source, "exec:cat > %s.new && mv %s.new %s" % (stream, stream, stream))
+    source.wait_for("stream", lambda: os.path.exists(stream))
     want = shown("--all", stream)
     checks.check("tables of a stream of QEMU " + version, want[0] == 0 and "LIOBN" in want[1],
                  want)
