@@ -78,7 +78,9 @@ def disks(state):
     yield "disk-grown-since", disk(state, disk_size=1 << 30, old_size=1 << 16), None
     yield "others-without-a-state", disk(b"", names=(b"a", b"b" * 200, b"c"), last=state), None
     yield "two", disk(b"no stream", names=(b"\x1b[31m", b"two"), last=state), \
-        r"2 snapshots have the state of a VM: choose with --snapshot among \\x1b\[31m, two"
+        r"2 snapshots .*: choose with --snapshot among 1 \(\\x1b\[31m\), 2 \(two\)"
+    yield "named-like-an-id", disk(b"no stream", names=(b"2", b"one"), last=state), \
+        r"choose with --snapshot among 1 \(2\), 2 \(one\)"
     yield "none", disk(b"", names=(b"a",)), "no snapshot in it has the state"
     yield "no-snapshots", disk(state, names=()), "no snapshot in it has the state"
     yield "no-stream", disk(b"text"), "the stream ends in its first bytes"

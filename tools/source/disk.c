@@ -130,22 +130,39 @@ static int read_header(struct disk *disk, uint8_t head[HEADER_SIZE], struct tce_
 
 /**
  * struct search - the snapshots that a disk has
- * @wanted: name or ID, or NULL.
+ * @wanted: name or ID, or NULL. An ID goes before a name, as with QEMU.
+ * @by_id: the one with that ID is found.
  * @found: those with a state, and of what is wanted.
- * @names: of these, for a message.
+ * @names: IDs and names of these, for a message.
  */
 struct search {
 	const char *wanted;
+	bool by_id;
 	unsigned int found;
 	char names[160];
 };
 
-static void add_name(struct search *search, const char *name)
+static void add_name(struct search *search, const char *id, const char *name)
 {
 	const size_t used = strlen(search->names);
 
-	snprintf(search->names + used, sizeof(search->names) - used, "%s%s", used ? ", " : "",
-		 name);
+	snprintf(search->names + used, sizeof(search->names) - used, "%s%s (%s)", used ? ", " : "",
+		 id, name);
+}
+
+static bool is_wanted(struct search *search, const char *id, const char *name)
+{
+	if (!search->wanted)
+		return true;
+	if (strcmp(search->wanted, id))
+		return !search->by_id && !strcmp(search->wanted, name);
+	if (!search->by_id) {
+		/* What has it as a name is not meant. */
+		search->by_id = true;
+		search->found = 0;
+		search->names[0] = '\0';
+	}
+	return true;
 }
 
 /* Take one snapshot into account. @offset moves past it. Return: 0, or a negative errno. */
@@ -169,11 +186,13 @@ static int take_snapshot(struct disk *disk, struct search *search, uint64_t disk
 		return -EBADMSG;
 	state_size = get_number(fixed + SNAPSHOT_STATE_SIZE, 4);
 	*offset += sizeof(fixed);
-	if (extra_size >= sizeof(extra)) {
-		ret = read_at(disk, *offset, extra, sizeof(extra));
+	if (extra_size >= EXTRA_STATE_SIZE + 8) {
+		ret = read_at(disk, *offset, extra,
+			      extra_size < sizeof(extra) ? extra_size : sizeof(extra));
 		state_size = get_number(extra + EXTRA_STATE_SIZE, 8);
-		disk_size = get_number(extra + EXTRA_DISK_SIZE, 8);
 	}
+	if (extra_size >= EXTRA_DISK_SIZE + 8)
+		disk_size = get_number(extra + EXTRA_DISK_SIZE, 8);
 	*offset += extra_size;
 	if (!ret)
 		ret = read_at(disk, *offset, id, id_size);
@@ -181,11 +200,10 @@ static int take_snapshot(struct disk *disk, struct search *search, uint64_t disk
 	if (!ret)
 		ret = read_at(disk, *offset, name, name_size);
 	*offset = (*offset + name_size + 7) & ~7ULL;
-	if (ret < 0 || !state_size ||
-	    (search->wanted && strcmp(search->wanted, id) && strcmp(search->wanted, name)))
+	if (ret < 0 || !state_size || !is_wanted(search, id, name))
 		return ret;
 	search->found++;
-	add_name(search, name);
+	add_name(search, id, name);
 	disk->l1 = get_number(fixed + SNAPSHOT_L1, 8);
 	disk->l1_size = get_number(fixed + SNAPSHOT_L1_SIZE, 4);
 	/* The state begins where the next table of clusters would. */
@@ -216,7 +234,7 @@ static int find_snapshot(struct disk *disk, const uint8_t head[HEADER_SIZE], str
 				     "qcow2: %u snapshots have the state of a VM: choose with "
 				     "--snapshot among %s",
 				     search->found, search->names);
-	/* Each byte of it has a place of its own. */
+	/* A bound: what QEMU writes has a place of its own for each byte. */
 	if (disk->size > disk->bytes)
 		return bad_disk(err, TCE_ERR_CORRUPT, "the state is larger than the file");
 	return TCE_OK;
