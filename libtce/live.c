@@ -256,7 +256,7 @@ int tce_find_table(const struct tce_vmm *vmm, uint64_t liobn, struct tce_table *
 		ret = tce_set_error(err, TCE_ERR_NO_TABLE, 0, "PID %d (%s) has no such table",
 				    (int)vmm->pid, vmm->comm);
 	else if (found > 1)
-		ret = tce_set_error(err, TCE_ERR_NO_TABLE, 0,
+		ret = tce_set_error(err, TCE_ERR_UNKNOWN, 0,
 				    "PID %d (%s) has %zu tables with this LIOBN, of several VMs",
 				    (int)vmm->pid, vmm->comm, found);
 	if (ret < 0 && err) {

@@ -74,9 +74,9 @@ unsigned int tce_library_number(void);
  * @TCE_ERR_LIMIT: a size or a count in the input is past what the format allows.
  * @TCE_ERR_RANGE: an index or a count reaches past the table's end.
  * @TCE_ERR_GEOMETRY: a table's geometry is not the one asked for, or impossible.
- * @TCE_ERR_UNKNOWN: a part of the geometry that is needed is not known.
+ * @TCE_ERR_UNKNOWN: a part of the geometry that is needed is not known, or which table is meant.
  * @TCE_ERR_NOT_TABLE: the file descriptor is not a TCE table.
- * @TCE_ERR_NO_TABLE: no table with this LIOBN, or more than one.
+ * @TCE_ERR_NO_TABLE: no table with this LIOBN.
  * @TCE_ERR_UNSUPPORTED: needs a kernel with this project's patches.
  * @TCE_ERR_REFUSED: the kernel refused an entry; tce_error.index says which.
  * @TCE_ERR_PERMISSION: not allowed to look into that process.
@@ -997,8 +997,8 @@ int tce_vmm_fd(const struct tce_vmm *vmm, size_t number);
  * @table: receives the table. Belongs to @vmm: do not close it.
  * @err: what failed.
  *
- * Return: 0, or %TCE_ERR_NO_TABLE when there is none or, in a process with several VMs, more than
- * one.
+ * Return: 0, %TCE_ERR_NO_TABLE when there is none, or %TCE_ERR_UNKNOWN when which one is meant is
+ * not known, since several VMs of the process have one.
  */
 int tce_find_table(const struct tce_vmm *vmm, uint64_t liobn, struct tce_table **table,
 		   struct tce_error *err);

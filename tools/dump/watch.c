@@ -238,7 +238,12 @@ static int count_tables(struct watch *watch, struct source *source, const struct
 	watch->count = 0;
 	while ((ret = next_chosen_table(source, choice, &geometry, err)) > 0)
 		watch->count++;
-	return ret ? ret : source->ops->rewind(source, err);
+	if (ret < 0)
+		return ret;
+	if (!watch->count && choice->vm_given)
+		return tce_set_error(err, TCE_ERR_NO_TABLE, 0, "no table of VM %" PRIu64,
+				     choice->vm);
+	return source->ops->rewind(source, err);
 }
 
 /* Show all tables, or as many as there is room for. Return: 0, or a negative status. */
