@@ -30,28 +30,39 @@ step() {
 	fi
 }
 
+# pass_on: a signal to CRIU
+pass_on() {
+	ended=yes
+	[ -z "$criu" ] || kill -TERM "$criu" 2>/dev/null
+}
+
 # run_criu ARGUMENT...: so that a signal to this script is one to CRIU, but not to a pre-dump, which
 # the plugin has no part in, so that the VM would end with CRIU, nor to a restore, which would leave
 # half a VM, or a guest that runs and can't be restored any more.
 run_criu() {
-	local ret
+	local ret=
 	if [ "$1" != dump ]; then
 		trap ended=yes INT TERM HUP
 		# bash obeys a signal when what is in the foreground has ended.
 		(trap '' INT TERM HUP && exec criu "$@") </dev/null >/dev/null 2>"$scratch/criu"
 		return
 	fi
-	criu "$@" >/dev/null 2>"$scratch/criu" &
-	criu=$!
-	trap 'kill -TERM $criu 2>/dev/null' INT TERM HUP
-	while :; do
-		{ wait $criu; } 2>/dev/null
-		ret=$?
-		kill -0 $criu 2>/dev/null || break
-	done
+	criu=
+	trap pass_on INT TERM HUP
+	# bash loses an exit status now and then if a signal interrupts its `wait', but not what it
+	# reads: CRIU's process ID, then its exit status.
+	exec 7< <(
+		trap '' INT TERM HUP QUIT
+		(trap - TERM && echo "$BASHPID" >&7 && exec criu "$@" 7>&- </dev/null >/dev/null \
+			2>"$scratch/criu") 7>&1
+		echo $?)
+	read -r -u 7 criu
+	[ -z "$ended" ] || pass_on
+	read -r -u 7 ret
 	# Its number may be another process's soon, and what follows is short.
 	trap ended=yes INT TERM HUP
-	return $ret
+	exec 7<&-
+	return "${ret:-1}"
 }
 
 # errors LOG: what went wrong, of CRIU's log
