@@ -30,10 +30,13 @@ step() {
 	fi
 }
 
+# is_kept: all of the VM is written, and CRIU ends it: what is in $partial may be all that is left
+is_kept() { [ -z "$leave_running" ] && [ -f "$partial/kvm-criu.txt" ]; }
+
 # pass_on: a signal to CRIU
 pass_on() {
 	ended=yes
-	[ -z "$criu" ] || kill -TERM "$criu" 2>/dev/null
+	[ -z "$criu" ] || is_kept || kill -TERM "$criu" 2>/dev/null
 }
 
 # run_criu ARGUMENT...: so that a signal to this script is one to CRIU, but not to a pre-dump, which

@@ -35,20 +35,32 @@ let_go() {
 	while read -r line; do say "$line"; done <"$scratch/said"
 }
 
-# failed_dump: CRIU has not done it; the plugin puts the VM back, even if CRIU was killed
+# has_ended: the VM, which takes next to no time
+has_ended() {
+	local left=$((patience * 10))
+	while [ "$(start_of "$vm")" = "$start" ]; do
+		[ $left != 0 ] || return 1
+		sleep 0.1
+		left=$((left - 1))
+	done
+}
+
+# failed_dump: CRIU has not done it; the plugin puts the VM back, even if CRIU was killed. Returns
+# if all of the VM is written and CRIU may have ended it.
 failed_dump() {
 	local left=$((patience * 10))
 	errors "$partial/dump.log"
 	[ -z "$ended" ] || say "ended by a signal"
 	[ ! -s "$scratch/failed" ] || say "$(head -n 1 "$scratch/failed")"
-	if [ "$(start_of "$vm")" != "$start" ]; then
-		[ ! -f "$partial/kvm-criu.txt" ] || return 1
-		die "process $vm has ended, and $partial is not complete"
-	fi
+	! is_kept || return 0
 	until [ "$stopped" ] || settled || [ $left = 0 ]; do
 		sleep 0.1
 		left=$((left - 1))
 	done
+	if [ "$(start_of "$vm")" != "$start" ]; then
+		[ ! -f "$partial/kvm-criu.txt" ] || return 0
+		die "process $vm has ended, and $partial is not complete"
+	fi
 	if [ -f "$partial/dump.log" ]; then
 		mv -f "$partial/dump.log" "$folder.log" && say "CRIU's log is $folder.log"
 	fi
@@ -72,7 +84,6 @@ write_pages() {
 }
 
 do_dump() {
-	local left=
 	vm=$(find_vm "$1") ||
 		die "$1 is neither a process ID nor the name of a VM of libvirt's here"
 	folder=${2%/} partial=${2%/}.partial
@@ -98,13 +109,10 @@ do_dump() {
 	run_criu dump -t "$vm" -D "$partial" -o dump.log -v4 -L "$plugins" "${options[@]}" \
 		--action-script "$self" "${passed[@]}" || failed_dump
 	[ -f "$partial/kvm-criu.txt" ] || failed_dump
-	if [ -z "$leave_running" ]; then
-		left=$((patience * 10))
-		while [ "$(start_of "$vm")" = "$start" ] && [ $left != 0 ]; do
-			sleep 0.1
-			left=$((left - 1))
-		done
-		[ $left != 0 ] || die "$partial is complete, but process $vm has not ended"
+	if [ -z "$leave_running" ] && ! has_ended; then
+		let_go
+		die "$partial is complete, but process $vm has not ended: if it goes on," \
+			"remove the folder"
 	fi
 	let_go
 	mv -T "$partial" "$folder" && sync -f "$folder" || exit 1
