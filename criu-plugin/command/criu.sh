@@ -72,7 +72,8 @@ run_criu() {
 errors() {
 	local line
 	if [ ! -s "$1" ]; then
-		while read -r line; do say "$line"; done <"$scratch/criu"
+		[ ! -f "$scratch/criu" ] ||
+			while read -r line; do say "$line"; done <"$scratch/criu"
 		return
 	fi
 	grep -aE 'Error|Warn  \(kvm' "$1" | sed 's/^([0-9.]*) *//' | tail -n 12 |

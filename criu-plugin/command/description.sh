@@ -24,7 +24,7 @@ sizes() { xargs -r -d '\n' stat -L -c '%s %n' -- 2>/dev/null; }
 describe_host() {
 	printf '%s\n' "$format" "host $(uname -n)" "boot $(</proc/sys/kernel/random/boot_id)" \
 		"kernel $(uname -r)" "cpu $(cpu)" "page $(page_size)" \
-		"criu $(criu_version)" "vm $vm $(start_of "$vm")"
+		"criu $(criu_version)" "vm $vm $start"
 	[ -z "$shell_job" ] || echo "shell-job"
 	[ -z "$leave_running" ] || echo "left-running"
 	[ "$pre_dumps" = 0 ] || seq "$pre_dumps" | sed 's/^/pre-dump /'

@@ -59,7 +59,10 @@ failed_dump() {
 	done
 	if [ "$(start_of "$vm")" != "$start" ]; then
 		[ ! -f "$partial/kvm-criu.txt" ] || return 0
-		die "process $vm has ended, and $partial is not complete"
+		[ ! -f "$partial/dump.log" ] ||
+			die "process $vm has ended, and $partial is not complete"
+		rm -rf "$partial"
+		die "process $vm has ended"
 	fi
 	if [ -f "$partial/dump.log" ]; then
 		mv -f "$partial/dump.log" "$folder.log" && say "CRIU's log is $folder.log"
@@ -70,11 +73,14 @@ failed_dump() {
 	die "the dump has failed; the VM goes on"
 }
 
+# may_go_on: no signal has come, and the VM's number is not another process's by now
+may_go_on() { [ -z "$ended" ] && [ "$(start_of "$vm")" = "$start" ]; }
+
 # write_pages: the VM's memory, then what has changed of it, while the VM runs; the dump is on top
 write_pages() {
 	local n previous=()
 	for n in $(seq "$pre_dumps"); do
-		mkdir "$partial/pre-dump.$n" || failed_dump
+		mkdir "$partial/pre-dump.$n" && may_go_on || failed_dump
 		run_criu pre-dump -t "$vm" -D "$partial/pre-dump.$n" -o ../dump.log -v4 \
 			-L "$plugins" "${options[@]}" --track-mem "${previous[@]}" \
 			"${passed[@]}" && [ -z "$ended" ] || failed_dump
@@ -86,22 +92,23 @@ write_pages() {
 do_dump() {
 	vm=$(find_vm "$1") ||
 		die "$1 is neither a process ID nor the name of a VM of libvirt's here"
+	start=$(start_of "$vm") || die "process $vm has ended"
 	folder=${2%/} partial=${2%/}.partial
 	[ ! -e "$folder" ] || die "$folder is there already"
 	[ ! -e "$partial" ] || die "$partial is there already: what is left of another dump"
 	check_host
 	check_vm
 	[ $count = 0 ] || die "process $vm was not touched: $count missing"
+	trap ended=yes INT TERM HUP
 	mkdir -p "$(dirname "$folder")" && mkdir -m 700 "$partial" || exit 1
 	partial=$(cd "$partial" && pwd)
-	start=$(start_of "$vm")
 	settled && stopped='' || stopped=yes
 	describe_host >"$partial/kvm-criu.new" || { rm -rf "$partial"; exit 1; }
 	[ -z "$shell_job" ] || options+=(--shell-job)
 	write_pages
 	[ -z "$leave_running" ] || options+=(--leave-running)
 	hold
-	[ -z "$ended" ] || failed_dump
+	may_go_on || failed_dump
 	export KVM_CRIU_STEP=post-dump KVM_CRIU_VM=$vm KVM_CRIU_FILES=$files \
 		KVM_CRIU_FOLDER=$partial KVM_CRIU_HOOK=$hook \
 		KVM_CRIU_HANG_UP=${hang_up:+connected} \
