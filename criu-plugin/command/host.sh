@@ -4,11 +4,13 @@
 
 # start_of PID: when it was started, so that another process with its number is told apart
 start_of() {
-	local stat
+	local stat threads=("/proc/$1/task"/*)
 	{ read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 1
 	# shellcheck disable=SC2086 # words, behind a name that may have spaces
 	set -- ${stat##*) }
-	[ "$1" != Z ] && [ "$1" != X ] && printf '%s\n' "${20}"
+	# Other threads may go on when the first has ended.
+	[ "$1" != Z ] || [ ${#threads[@]} != 1 ] || return 1
+	[ "$1" != X ] && printf '%s\n' "${20}"
 }
 
 # A process in the same boot of the same host that has not ended.
