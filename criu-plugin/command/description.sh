@@ -5,7 +5,9 @@
 # sample_of FILE: of its beginning and its end
 sample_of() {
 	local sum
-	sum=$({ head -c $sample -- "$1" && tail -c $sample -- "$1"; } 2>/dev/null | sha256sum)
+	sum=$(set -o pipefail
+		{ head -c $sample -- "$1" && tail -c $sample -- "$1"; } 2>/dev/null | sha256sum) ||
+		return 1
 	printf '%s\n' "${sum:0:32}"
 }
 size_of() {
@@ -40,6 +42,17 @@ describe_host() {
 		sed 's/^\([0-9]*\) \./program \1 /'
 }
 
+# describe_file PATH NAME: what a restore compares with the file that it finds by this name
+describe_file() {
+	local size sum
+	if size=$(size_of "$1") && sum=$(sample_of "$1") && [[ $size =~ ^[0-9]+$ ]]; then
+		printf 'file %s %s %s\n' "$size" "$sum" "$2"
+		return
+	fi
+	echo "the VM has the file $2, which can't be read" >>"$KVM_CRIU_FAILED"
+	return 1
+}
+
 # describe_vm: its processes and files, while it stands still
 describe_vm() {
 	local pid fd target seen=$'\n' path
@@ -53,7 +66,7 @@ describe_vm() {
 		[ -f "$path" ] || [ -b "$path" ] || continue
 		[[ $seen != *$'\n'"$target"$'\n'* ]] || continue
 		seen+=$target$'\n'
-		printf 'file %s %s %s\n' "$(size_of "$path")" "$(sample_of "$path")" "$target"
+		describe_file "$path" "$target" || return 1
 	done <"$files"
 	echo complete
 }
