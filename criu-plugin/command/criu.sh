@@ -20,7 +20,9 @@ step() {
 					>>"$KVM_CRIU_FAILED"
 		done ;;
 	esac
-	if [ "$KVM_CRIU_HOOK" ] && ! sh -c "$KVM_CRIU_HOOK \"\$@\"" sh "$KVM_CRIU_VM"; then
+	# CRIU ignores signals here, which is not for what the hook starts.
+	if [ "$KVM_CRIU_HOOK" ] && ! env --default-signal=HUP,INT,QUIT,TERM \
+		sh -c "$KVM_CRIU_HOOK \"\$@\"" sh "$KVM_CRIU_VM"; then
 		echo "the hook ($KVM_CRIU_HOOK) has failed" >>"$KVM_CRIU_FAILED"
 		[ "$1" = pre-resume ] || return 2
 	fi
