@@ -27,8 +27,12 @@ step() {
 		[ "$1" = pre-resume ] || return 2
 	fi
 	if [ "$1" = post-dump ]; then
-		# All of it is there before the VM ends.
-		sync -f "$KVM_CRIU_FOLDER" && mv "$KVM_CRIU_FOLDER/kvm-criu."{new,txt} || return 2
+		# All of it is there before the VM ends, even if the host crashes right after that.
+		if ! { sync -f "$KVM_CRIU_FOLDER" && mv "$KVM_CRIU_FOLDER/kvm-criu."{new,txt} &&
+			sync -f "$KVM_CRIU_FOLDER"; }; then
+			rm -f "$KVM_CRIU_FOLDER/kvm-criu.txt"
+			return 2
+		fi
 	fi
 }
 
