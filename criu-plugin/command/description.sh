@@ -62,6 +62,7 @@ describe_vm() {
 	done
 	while read -r -d '' pid fd target; do
 		[[ $target == /* ]] && [[ $target != *' (deleted)' ]] || continue
+		[[ $target != /proc/* ]] && [[ $target != /sys/* ]] || continue
 		path=/proc/$pid/fd/$fd
 		[ -f "$path" ] || [ -b "$path" ] || continue
 		[[ $seen != *$'\n'"$target"$'\n'* ]] || continue
