@@ -140,6 +140,10 @@ static int search_memory(struct copies *copies, const KvmCriu__Vm *vm)
 			continue;
 		ret = search_range(copies, start, end, words);
 	}
+	if (!ret && !feof(file)) {
+		pr_perror("Can't read %s", path);
+		ret = -1;
+	}
 	free(line);
 	free(words);
 	if (file)

@@ -134,9 +134,13 @@ int for_each_number(pid_t pid, const char *folder, int (*each)(void *arg, int nu
 	dir = opendir(path);
 	if (!dir)
 		return -1;
-	while (!ret && (entry = readdir(dir)))
+	for (errno = 0; !ret && (entry = readdir(dir)); errno = 0)
 		if (isdigit((unsigned char)entry->d_name[0]))
 			ret = each(arg, atoi(entry->d_name));
+	if (!ret && errno) {
+		pr_perror("Can't read %s", path);
+		ret = -1;
+	}
 	closedir(dir);
 	return ret;
 }
@@ -195,7 +199,8 @@ int read_ranges(struct ranges *ranges, pid_t pid)
 	while (!ret && getline(&line, &room, file) > 0)
 		if (parse_range(line, &range, &name))
 			ret = add_range(ranges, &range);
-	if (!ret && ferror(file)) {
+	/* Without the memory for a line, the list ends as well. */
+	if (!ret && !feof(file)) {
 		pr_perror("Can't read %s", path);
 		ret = -1;
 	}

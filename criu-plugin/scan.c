@@ -430,7 +430,8 @@ static int scan_maps(struct kvm_process *process)
 			ret = -1;
 		}
 	}
-	if (ret >= 0 && ferror(file)) {
+	/* Without the memory for a line, the list ends as well. */
+	if (ret >= 0 && !feof(file)) {
 		pr_perror("Can't read %s", path);
 		ret = -1;
 	}

@@ -53,9 +53,13 @@ static int for_each_thread(pid_t pid, int (*each)(pid_t tid, void *arg), void *a
 		pr_perror("Can't open %s", path);
 		return -1;
 	}
-	while (!ret && (entry = readdir(dir)))
+	for (errno = 0; !ret && (entry = readdir(dir)); errno = 0)
 		if (isdigit((unsigned char)entry->d_name[0]))
 			ret = each(atoi(entry->d_name), arg);
+	if (!ret && errno) {
+		pr_perror("Can't read %s", path);
+		ret = -1;
+	}
 	closedir(dir);
 	return ret;
 }

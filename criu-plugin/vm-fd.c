@@ -3,6 +3,7 @@
  * What each part of making a VM needs: an ioctl of the VM's, and a place where its fds wait.
  */
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -19,7 +20,7 @@
 static int move_up(int fd)
 {
 	struct dirent *entry;
-	int top = 0, moved;
+	int top = 0, moved, failed;
 	DIR *dir;
 
 	dir = opendir("/proc/self/fd");
@@ -28,10 +29,17 @@ static int move_up(int fd)
 		close(fd);
 		return -1;
 	}
-	while ((entry = readdir(dir)))
+	for (errno = 0; (entry = readdir(dir)); errno = 0)
 		if (atoi(entry->d_name) > top)
 			top = atoi(entry->d_name);
+	failed = errno;
 	closedir(dir);
+	if (failed) {
+		errno = failed;
+		pr_perror("Can't read /proc/self/fd");
+		close(fd);
+		return -1;
+	}
 	moved = fcntl(fd, F_DUPFD_CLOEXEC, top + 1);
 	if (moved < 0)
 		pr_perror("Can't put fd %d above %d", fd, top);
