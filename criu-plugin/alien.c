@@ -4,6 +4,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "kvm-plugin.h"
 
@@ -36,6 +37,16 @@ static const struct alien {
 	{ "anon_inode:[userfaultfd]", "userfaultfd: wait for the end of the migration" },
 };
 
+/* What only has such a name may be saved as any other file. */
+static bool is_no_device(const struct kvm_process *process, int fd)
+{
+	char path[PATH_LEN];
+	struct stat st;
+
+	proc_path(path, process->pid, "fd", fd);
+	return !stat(path, &st) && !S_ISCHR(st.st_mode);
+}
+
 /* Remembered only: without KVM, it is none of this plugin's business. */
 int add_alien_fd(struct kvm_process *process, int fd, const char *link)
 {
@@ -45,7 +56,7 @@ int add_alien_fd(struct kvm_process *process, int fd, const char *link)
 	for (i = 0; i < ARRAY_LEN(aliens); i++)
 		if (!strncmp(link, aliens[i].link, strlen(aliens[i].link)))
 			break;
-	if (i == ARRAY_LEN(aliens))
+	if (i == ARRAY_LEN(aliens) || (link[0] == '/' && is_no_device(process, fd)))
 		return 0;
 	more = reallocarray(process->aliens, process->nr_aliens + 1, sizeof(*more));
 	if (!more) {
