@@ -122,8 +122,12 @@ static int count_file(const char *name)
 			pr_perror("The VM has vhost-net, and " VHOST_NET_PATH " can't be opened");
 			ret = -1;
 		}
-	} else if (file->object != KVM_CRIU__OBJECT__KVM &&
-		   file->object != KVM_CRIU__OBJECT__BLOCK) {
+	} else if (file->object == KVM_CRIU__OBJECT__BLOCK) {
+		if (!file->path || file->path[0] != '/' || !file->has_size) {
+			pr_err("%s does not tell which block device it is of\n", name);
+			ret = -1;
+		}
+	} else if (file->object != KVM_CRIU__OBJECT__KVM) {
 		vm = find_vm(file->vm);
 		if (vm) {
 			vm->files_left++;
