@@ -203,7 +203,7 @@ struct eventfd {
 	int id;
 };
 
-/* What is open beside KVM and reaches into guest memory. */
+/* What is open beside KVM, and nobody can save. */
 struct alien_fd {
 	int fd;
 	const char *what;
@@ -259,7 +259,7 @@ bool is_mapped_object(int fd);
 
 /* ---- alien.c ---- */
 
-/* Note the fd, whose link is @link, if it reaches into guest memory. */
+/* Note the fd, whose link is @link, if nobody can save what is behind it. */
 int add_alien_fd(struct kvm_process *process, int fd, const char *link);
 
 /* ---- sharer.c ---- */
