@@ -21,7 +21,7 @@
 /* Of the flags of open(2), those that stay with an open file. */
 #define KEPT_FLAGS (O_ACCMODE | O_DIRECT | O_DSYNC | O_SYNC | O_NOATIME | O_NONBLOCK)
 
-/* To what is open, without a zero behind it; -1 if it is longer than @size. */
+/* To what is open, with a zero behind it. Returns 0, or -1 with errno. */
 static int read_path(pid_t pid, int fd, char *path, size_t size)
 {
 	char link[PATH_LEN];
@@ -29,22 +29,46 @@ static int read_path(pid_t pid, int fd, char *path, size_t size)
 
 	proc_path(link, pid, "fd", fd);
 	len = readlink(link, path, size - 1);
-	if (len < 0 || (size_t)len == size - 1)
+	if (len < 0)
 		return -1;
+	if ((size_t)len == size - 1) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
 	path[len] = '\0';
 	return 0;
 }
 
-/* Has the process a file of that name that is this device? */
-static bool is_named(pid_t pid, const char *path, dev_t device)
+static bool is_device(const char *path, dev_t device)
 {
 	struct stat st;
+
+	return !stat(path, &st) && S_ISBLK(st.st_mode) && st.st_rdev == device;
+}
+
+/* Are its mounts those of the calling process? */
+static bool has_our_mounts(pid_t pid)
+{
+	struct stat ours, its;
+	char path[PATH_LEN];
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/mnt", pid);
+	return !stat("/proc/self/ns/mnt", &ours) && !stat(path, &its) &&
+	       ours.st_dev == its.st_dev && ours.st_ino == its.st_ino;
+}
+
+/* Is that device found by that name? */
+static bool is_named(pid_t pid, const char *path, dev_t device)
+{
 	char *there;
 	bool same;
 
+	/* The path begins at our root then, even if the process has another. */
+	if (has_our_mounts(pid))
+		return is_device(path, device);
 	if (asprintf(&there, "/proc/%d/root%s", pid, path) < 0)
 		return false;
-	same = !stat(there, &st) && S_ISBLK(st.st_mode) && st.st_rdev == device;
+	same = is_device(there, device);
 	free(there);
 	return same;
 }
@@ -56,8 +80,15 @@ int check_block(pid_t pid, int fd)
 
 	proc_path(link, pid, "fd", fd);
 	/* One that still runs may have closed it. */
-	if (stat(link, &st) || read_path(pid, fd, path, sizeof(path)))
-		return errno == ENOENT ? 0 : -1;
+	if (stat(link, &st) || read_path(pid, fd, path, sizeof(path))) {
+		if (errno == ENOENT)
+			return 0;
+		pr_perror("Can't look at fd %d of process %d", fd, pid);
+		return -1;
+	}
+	/* Or have opened another file in its place. */
+	if (!S_ISBLK(st.st_mode))
+		return 0;
 	if (is_named(pid, path, st.st_rdev))
 		return 0;
 	pr_err("Process %d, fd %d: the block device %s can't be saved: the process has no such "
