@@ -123,6 +123,25 @@ static int check_size(int fd, const KvmCriu__File *image)
 	return -1;
 }
 
+/* As it was open, and not as it had to be opened. Refuses what is no block device. */
+static int check_opened(int fd, const KvmCriu__File *image)
+{
+	struct stat st;
+	int flags;
+
+	if (fstat(fd, &st) || !S_ISBLK(st.st_mode)) {
+		pr_err("The block device %s is not here any more\n", image->path);
+		return -1;
+	}
+	flags = fcntl(fd, F_GETFL);
+	if (flags < 0 ||
+	    (!(image->flags & O_NONBLOCK) && fcntl(fd, F_SETFL, flags & ~O_NONBLOCK))) {
+		pr_perror("Can't set the flags of the block device %s", image->path);
+		return -1;
+	}
+	return check_size(fd, image);
+}
+
 int open_block(const KvmCriu__File *image)
 {
 	struct stat st;
@@ -132,13 +151,18 @@ int open_block(const KvmCriu__File *image)
 		pr_err("The block device %s is not here\n", image->path ? image->path : "");
 		return -1;
 	}
-	fd = open(image->path, (image->flags & KEPT_FLAGS) | O_CLOEXEC);
+	/* It may be something else by now, which would have us wait. */
+	fd = open(image->path, (image->flags & KEPT_FLAGS) | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0) {
 		pr_perror("Can't open the block device %s", image->path);
 		return -1;
 	}
-	if (!check_size(fd, image) && lseek(fd, image->pos, SEEK_SET) >= 0)
+	if (check_opened(fd, image))
+		goto err;
+	if (lseek(fd, image->pos, SEEK_SET) >= 0)
 		return fd;
+	pr_perror("The block device %s has no position %" PRIu64, image->path, image->pos);
+err:
 	close(fd);
 	return -1;
 }
