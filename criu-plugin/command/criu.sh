@@ -27,6 +27,7 @@ step() {
 		[ "$1" = pre-resume ] || return 2
 	fi
 	if [ "$1" = post-dump ]; then
+		[ -z "$KVM_CRIU_DECIDED" ] || ln -s kept "$KVM_CRIU_DECIDED" || return 2
 		# All of it is there before the VM ends, even if the host crashes right after that.
 		if ! { sync -f "$KVM_CRIU_FOLDER" && mv "$KVM_CRIU_FOLDER/kvm-criu."{new,txt} &&
 			sync -f "$KVM_CRIU_FOLDER"; }; then
@@ -36,13 +37,18 @@ step() {
 	fi
 }
 
-# is_kept: all of the VM is written, and CRIU ends it: what is in $partial may be all that is left
-is_kept() { [ -z "$leave_running" ] && [ -f "$partial/kvm-criu.txt" ]; }
+# forgo: decide that CRIU does not end the VM. Fails if its last step was here first: from then on
+# CRIU may end it at any moment, and what is in $partial may be all that is left.
+forgo() {
+	[ "$leave_running" ] || ln -s forgone "$scratch/decided" 2>/dev/null ||
+		[ "$(readlink "$scratch/decided")" = forgone ]
+}
+is_kept() { ! forgo && [ -f "$partial/kvm-criu.txt" ]; }
 
 # pass_on: a signal to CRIU
 pass_on() {
 	ended=yes
-	[ -z "$criu" ] || is_kept || kill -TERM "$criu" 2>/dev/null
+	[ -z "$criu" ] || ! forgo || kill -TERM "$criu" 2>/dev/null
 }
 
 # run_criu ARGUMENT...: so that a signal to this script is one to CRIU, but not to a pre-dump, which

@@ -109,7 +109,9 @@ do_dump() {
 	[ -z "$leave_running" ] || options+=(--leave-running)
 	hold
 	may_go_on || failed_dump
-	export KVM_CRIU_STEP=post-dump KVM_CRIU_VM=$vm KVM_CRIU_FILES=$files \
+	KVM_CRIU_DECIDED=$scratch/decided
+	[ -z "$leave_running" ] || KVM_CRIU_DECIDED=
+	export KVM_CRIU_DECIDED KVM_CRIU_STEP=post-dump KVM_CRIU_VM=$vm KVM_CRIU_FILES=$files \
 		KVM_CRIU_FOLDER=$partial KVM_CRIU_HOOK=$hook \
 		KVM_CRIU_HANG_UP=${hang_up:+connected} \
 		KVM_CRIU_FAILED=$scratch/failed
