@@ -86,7 +86,7 @@ int check_block(pid_t pid, int fd)
 		pr_perror("Can't look at fd %d of process %d", fd, pid);
 		return -1;
 	}
-	/* Or have opened another file in its place. */
+	/* It may also have opened another file in its place. */
 	if (!S_ISBLK(st.st_mode))
 		return 0;
 	if (is_named(pid, path, st.st_rdev))

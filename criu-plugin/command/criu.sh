@@ -34,6 +34,11 @@ step() {
 			rm -f "$KVM_CRIU_FOLDER/kvm-criu.txt"
 			return 2
 		fi
+		# If CRIU was killed until now, it has not ended the VM, and will not.
+		if [ "$KVM_CRIU_DECIDED" ] && ! start_of "$KVM_CRIU_PID" >/dev/null; then
+			rm -f "$KVM_CRIU_FOLDER/kvm-criu.txt" "$KVM_CRIU_DECIDED"
+			return 2
+		fi
 	fi
 }
 
@@ -68,8 +73,8 @@ run_criu() {
 	# reads: CRIU's process ID, then its exit status.
 	exec 7< <(
 		trap '' INT TERM HUP QUIT
-		(trap - TERM && echo "$BASHPID" >&7 && exec criu "$@" 7>&- </dev/null >/dev/null \
-			2>"$scratch/criu") 7>&1
+		(trap - TERM && echo "$BASHPID" >&7 && export KVM_CRIU_PID=$BASHPID &&
+			exec criu "$@" 7>&- </dev/null >/dev/null 2>"$scratch/criu") 7>&1
 		echo $?)
 	read -r -u 7 criu
 	[ -z "$ended" ] || pass_on

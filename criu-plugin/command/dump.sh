@@ -35,10 +35,11 @@ let_go() {
 	while read -r line; do say "$line"; done <"$scratch/said"
 }
 
-# has_ended: the VM, which takes next to no time
+# has_ended: the VM, which takes next to no time. Returns 2 if CRIU was killed before it ended it.
 has_ended() {
 	local left=$((patience * 10))
 	while [ "$(start_of "$vm")" = "$start" ]; do
+		is_kept || return 2
 		[ $left != 0 ] || return 1
 		sleep 0.1
 		left=$((left - 1))
@@ -118,10 +119,15 @@ do_dump() {
 	run_criu dump -t "$vm" -D "$partial" -o dump.log -v4 -L "$plugins" "${options[@]}" \
 		--action-script "$self" "${passed[@]}" || failed_dump
 	[ -f "$partial/kvm-criu.txt" ] || failed_dump
-	if [ -z "$leave_running" ] && ! has_ended; then
-		let_go
-		die "$partial is complete, but process $vm has not ended: if it goes on," \
-			"remove the folder"
+	if [ -z "$leave_running" ]; then
+		has_ended
+		case $? in
+		1)
+			let_go
+			die "$partial is complete, but process $vm has not ended: if it goes on," \
+				"remove the folder" ;;
+		2) failed_dump ;;
+		esac
 	fi
 	let_go
 	mv -T "$partial" "$folder" && sync -f "$folder" || exit 1
