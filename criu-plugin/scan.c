@@ -495,10 +495,26 @@ bool is_mapped_object(int fd)
 	return !strncmp(link, KVM_FILE, strlen(KVM_FILE));
 }
 
+/* CRIU would take a thread for a process, and end the whole one with it. */
+static int check_leader(pid_t pid)
+{
+	struct fdinfo status;
+	uint64_t leader = 0;
+
+	if (read_status(&status, pid))
+		return -1;
+	fdinfo_u64(&status, "Tgid", &leader);
+	free_fdinfo(&status);
+	if (leader == (uint64_t)pid)
+		return 0;
+	pr_err("%d is a thread of process %" PRIu64 ", not a process\n", pid, leader);
+	return -1;
+}
+
 /* What is beside KVM, and can not be saved. */
 static int refuse_others(struct kvm_process *process)
 {
-	int ret = 0;
+	int ret = check_leader(process->pid);
 	size_t i;
 
 	if (process->huge) {
