@@ -11,8 +11,8 @@ is_kernels() {
 }
 
 check_file() {
-	local size had path
-	read -r size had path <<<"$1"
+	local size=${1%% *} had=${1#* } path
+	path=${had#* } had=${had%% *}
 	! is_kernels "$path" || die "kvm-criu.txt names the file $path"
 	if [ ! -f "$path" ] && [ ! -b "$path" ]; then
 		missing "the file $path"
@@ -24,8 +24,7 @@ check_file() {
 }
 
 check_described() {
-	local key rest found
-	read -r key rest <<<"$1"
+	local key=${1%% *} rest=${1#* } found
 	case $key in
 	cpu) [ "$(cpu)" = "$rest" ] || missing "a host with $rest; this has $(cpu)" ;;
 	page) [ "$(page_size)" = "$rest" ] || missing "a kernel with pages of $rest bytes" ;;
@@ -49,8 +48,8 @@ check_described() {
 		[ -s "$folder/pre-dump.$rest/inventory.img" ] ||
 			missing "the pages of $folder/pre-dump.$rest, which the dump needs" ;;
 	socket)
-		[ -d "${rest%/*}" ] || missing "the folder ${rest%/*}, for a unix socket"
-		! cut -d ' ' -f 8- /proc/net/unix | grep -qxF -- "$rest" ||
+		[ -d "${rest%/*}/" ] || missing "the folder ${rest%/*}, for a unix socket"
+		! unix_sockets self | cut -d ' ' -f 3- | grep -qxF -- "$rest" ||
 			missing "the unix socket $rest, which is in use here" ;;
 	esac
 }

@@ -25,6 +25,8 @@ check_kvm() {
 		1) found=yes
 		   [ ! -d "/proc/$pid" ] ||
 			while read -r line; do missing "$line"; done <<<"$said" ;;
+		3) ;;
+		*) missing "what is to be known of process $pid: $helper has failed: $said" ;;
 		esac
 	done
 	[ "$found" ] || missing "process $vm and its children have no virtual machine of KVM's"
@@ -40,6 +42,8 @@ check_sharers() {
 # A server's unix socket can be hung up, one that the VMM has connected to can't.
 check_unix() {
 	local line inode peer path ours=' ' listening=$'\n' pid fd target type state
+	# type, state, queues, its path, its inode, its peer's path and inode
+	local line_of='^([^ ]+) +([^ ]+) +[0-9]+ +[0-9]+ +(.+) +([0-9]+) +[^ ].* ([0-9]+)$'
 	while read -r -d '' pid fd target; do
 		[[ $target != socket:* ]] || ours+="${target//[!0-9]/} "
 	done <"$files"
@@ -48,30 +52,34 @@ check_unix() {
 		note "unix sockets were not looked at: there is no ss"
 		return
 	fi
-	sockets=$(nsenter --net="/proc/$vm/ns/net" ss -H -x -a -n 2>/dev/null)
-	while read -r type state line; do
-		[ "$state" = LISTEN ] || continue
-		read -r _ _ path _ <<<"$line"
-		listening+=$path$'\n'
+	sockets=$(nsenter --net="/proc/$vm/ns/net" ss -H -x -a -n 2>/dev/null |
+		sed 's/[[:space:]]*$//')
+	while IFS= read -r line; do
+		[[ $line =~ $line_of ]] && [ "${BASH_REMATCH[2]}" = LISTEN ] &&
+			listening+=${BASH_REMATCH[3]}$'\n'
 	done <<<"$sockets"
-	while read -r type state _ _ path inode line; do
+	while IFS= read -r line; do
+		[[ $line =~ $line_of ]] || continue
+		type=${BASH_REMATCH[1]} state=${BASH_REMATCH[2]} path=${BASH_REMATCH[3]}
+		inode=${BASH_REMATCH[4]} peer=${BASH_REMATCH[5]}
 		[ "$state" = ESTAB ] && [ "$type" != u_dgr ] && [[ $ours == *" $inode "* ]] ||
 			continue
-		peer=${line##* }
 		[ "$peer" != 0 ] && [[ $ours != *" $peer "* ]] || continue
 		if [ "$type" = u_str ] && [[ $listening == *$'\n'"$path"$'\n'* ]]; then
 			note "the client of the unix socket $path will have to connect again"
 			continue
 		fi
-		path=$(awk -v inode="$peer" '$7 == inode && $8 { print " (" $8 ")" }' \
-			"/proc/$vm/net/unix")
+		path=$(unix_sockets "$vm" | awk -v inode="$peer" '$2 == inode && $3 {
+			sub(/^[^ ]+ [^ ]+ /, "")
+			print " (" $0 ")"
+		}')
 		if [ "$type" = u_str ] && [ "$hang_up" ]; then
 			note "a unix socket that the VMM has connected to is closed$path"
 			continue
 		fi
 		missing "a way to keep a unix socket that the VMM has connected to$path:" \
 			"--hang-up closes it, for a VMM that connects again"
-	done < <(sed 's/[[:space:]]*$//' <<<"$sockets")
+	done <<<"$sockets"
 }
 
 socket_inodes() { tr '\0' '\n' <"$files" | sed -n 's/.* socket:\[\([0-9]*\)\]$/\1/p'; }
@@ -133,7 +141,7 @@ check_session() {
 	local pid stat session
 	for pid in "${pids[@]}"; do
 		# One that was only passing by is gone.
-		{ read -r stat <"/proc/$pid/stat"; } 2>/dev/null || continue
+		{ stat=$(<"/proc/$pid/stat"); } 2>/dev/null && [ "$stat" ] || continue
 		# shellcheck disable=SC2086
 		set -- ${stat##*) }
 		session=$4
@@ -161,12 +169,22 @@ check_namespaces() {
 	done
 }
 
+# CRIU would take a thread for a process, and end the whole one with it.
+check_leader() {
+	local leader
+	leader=$(awk '$1 == "Tgid:" { print $2 }' "/proc/$vm/status" 2>/dev/null)
+	[ "$leader" != "$vm" ] || return 0
+	missing "a process: $vm is a thread of process ${leader:-?}"
+	return 1
+}
+
 # check_vm: of the process $vm; nothing is changed in it
 check_vm() {
 	shell_job=
 	mapfile -t pids < <(tree "$vm")
 	files=$scratch/files
 	list_files >"$files"
+	check_leader || return 0
 	check_kvm
 	[ $count != 0 ] || check_sharers
 	check_files

@@ -2,6 +2,8 @@
 # shellcheck shell=bash
 # Part of kvm-criu: kvm-criu.txt, which says what the destination of a dump has to have.
 
+description_max=1048576 # bytes
+
 # sample_of FILE: of its beginning and its end
 sample_of() {
 	local sum
@@ -31,12 +33,10 @@ describe_host() {
 	[ -z "$leave_running" ] || echo "left-running"
 	[ "$pre_dumps" = 0 ] || seq "$pre_dumps" | sed 's/^/pre-dump /'
 	ports | sed 's/^/port /'
-	nsenter --net="/proc/$vm/ns/net" ss -H -x -l -p -n 2>/dev/null |
-		awk -v pids=" ${pids[*]} " '
-		match($0, /pid=[0-9]+/) && $5 ~ /^\// &&
-			index(pids, " " substr($0, RSTART + 4, RLENGTH - 4) " ") {
-				print "socket " $5
-			}'
+	{ socket_inodes; echo end; unix_sockets "$vm"; } | awk -v listening=00010000 '
+		/^end$/ { table = 1; next }
+		!table { ours[$1] = 1; next }
+		$1 == listening && ($2 in ours) && sub(/^[^ ]+ [^ ]+ \//, "socket /")'
 	maps | awk '$6 ~ /^\// { sub(/^[^\/]*/, ""); if (!seen[$0]++) print }' |
 		(cd "/proc/$vm/root" && sed -n '/^\/dev\//!s/^/./p' | sizes) |
 		sed 's/^\([0-9]*\) \./program \1 /'
@@ -53,6 +53,23 @@ describe_file() {
 	return 1
 }
 
+# begin_description: at once, so that what a full disk has taken of it is noticed
+begin_description() {
+	local text
+	text=$(describe_host) && printf '%s\n' "$text" >"$partial/kvm-criu.new"
+}
+
+# end_description: while the VM stands still
+end_description() {
+	local text file=$KVM_CRIU_FOLDER/kvm-criu.new
+	text=$(describe_vm) && [ "${text##*$'\n'}" = complete ] &&
+		printf '%s\n' "$text" >>"$file" || return
+	[ "$(stat -c %s "$file")" -le $description_max ] && return
+	echo "the VM has too many files: kvm-criu.txt would be too large to be read" \
+		>>"$KVM_CRIU_FAILED"
+	return 1
+}
+
 # describe_vm: its processes and files, while it stands still
 describe_vm() {
 	local pid fd target seen=$'\n' path
@@ -65,6 +82,10 @@ describe_vm() {
 		[[ $target != /proc/* ]] && [[ $target != /sys/* ]] || continue
 		path=/proc/$pid/fd/$fd
 		[ -f "$path" ] || [ -b "$path" ] || continue
+		if [[ $target == *$'\n'* ]]; then
+			echo "the VM has a file with a newline in its name" >>"$KVM_CRIU_FAILED"
+			return 1
+		fi
 		[[ $seen != *$'\n'"$target"$'\n'* ]] || continue
 		seen+=$target$'\n'
 		describe_file "$path" "$target" || return 1
@@ -74,15 +95,17 @@ describe_vm() {
 
 # read_description: it may have come over a network, so nothing of it is run or believed
 read_description() {
-	local file=$folder/kvm-criu.txt key rest
+	local file=$folder/kvm-criu.txt line key rest
 	vm='' start='' boot='' host='' shell_job='' left_running='' paused='' last=
 	described=() programs=()
 	[ -f "$file" ] && [ ! -L "$file" ] ||
 		die "$folder has no kvm-criu.txt: it is not of $name dump"
-	[ "$(stat -c %s "$file")" -le 1048576 ] || die "$file is too large"
+	[ "$(stat -c %s "$file")" -le $description_max ] || die "$file is too large"
 	[ "$(head -n 1 "$file")" = "$format" ] ||
 		die "$file has a format that this $name does not know"
-	while read -r key rest; do
+	while IFS= read -r line; do
+		# A path may end with spaces.
+		key=${line%% *} rest=${line#"${line%% *}"} rest=${rest# }
 		last=$key
 		case $key in
 		boot) boot=$rest ;;

@@ -5,8 +5,8 @@
 # start_of PID: when it was started, so that another process with its number is told apart
 start_of() {
 	local stat threads=("/proc/$1/task"/*)
-	{ read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 1
-	# shellcheck disable=SC2086 # words, behind a name that may have spaces
+	{ stat=$(<"/proc/$1/stat"); } 2>/dev/null && [ "$stat" ] || return 1
+	# shellcheck disable=SC2086 # words, behind a name that may have spaces and newlines
 	set -- ${stat##*) }
 	# Other threads may go on when the first has ended.
 	[ "$1" != Z ] || [ ${#threads[@]} != 1 ] || return 1
@@ -38,6 +38,26 @@ find_vm() {
 		return 1 ;;
 	esac
 	[ -d "/proc/$1" ] && printf '%s\n' "$1"
+}
+
+# lock PATH: for the time of this script, and of the CRIU that it starts. Where there are no locks,
+# there is nobody to wait for, either.
+lock() {
+	local conflict=99
+	{ exec 6<"$1"; } 2>/dev/null || return
+	flock -n -E $conflict 6 2>/dev/null
+	[ $? != $conflict ]
+}
+
+# unix_sockets PID: a line "FLAGS INODE PATH" for each in its network namespace
+unix_sockets() {
+	awk '{
+		flags = $4
+		inode = $7
+		for (i = 0; i < 7; i++)
+			sub(/^ *[^ ]+/, "")
+		print flags, inode, substr($0, 2)
+	}' "/proc/$1/net/unix" 2>/dev/null
 }
 
 criu_version() { criu --version 2>/dev/null | awk '$1 == "Version:" { print $2 }'; }
