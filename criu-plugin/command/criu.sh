@@ -9,8 +9,7 @@ step() {
 		vm=$KVM_CRIU_VM files=$KVM_CRIU_FILES
 		mapfile -t pids < <(tree "$vm")
 		list_files >"$files"
-		describe_vm >>"$KVM_CRIU_FOLDER/kvm-criu.new" &&
-			[ "$(tail -n 1 "$KVM_CRIU_FOLDER/kvm-criu.new")" = complete ] || return 2 ;;
+		end_description || return 2 ;;
 	pre-resume)
 		read -ra bridges <<<"$KVM_CRIU_BRIDGES"
 		for bridge in "${bridges[@]}"; do
@@ -20,9 +19,11 @@ step() {
 					>>"$KVM_CRIU_FAILED"
 		done ;;
 	esac
-	# CRIU ignores signals here, which is not for what the hook starts.
-	if [ "$KVM_CRIU_HOOK" ] && ! env --default-signal=HUP,INT,QUIT,TERM \
-		sh -c "$KVM_CRIU_HOOK \"\$@\"" sh "$KVM_CRIU_VM"; then
+	# CRIU ignores signals here, which is not for what the hook starts. That may stay for long,
+	# so it gets nothing that this script or its helper waits for.
+	if [ "$KVM_CRIU_HOOK" ] &&
+		! env --default-signal=HUP,INT,QUIT,TERM sh -c "$KVM_CRIU_HOOK \"\$@\"" \
+			sh "$KVM_CRIU_VM" 6<&- 8>&- 9<&-; then
 		echo "the hook ($KVM_CRIU_HOOK) has failed" >>"$KVM_CRIU_FAILED"
 		[ "$1" = pre-resume ] || return 2
 	fi
@@ -35,7 +36,8 @@ step() {
 			return 2
 		fi
 		# If CRIU was killed until now, it has not ended the VM, and will not.
-		if [ "$KVM_CRIU_DECIDED" ] && ! start_of "$KVM_CRIU_PID" >/dev/null; then
+		if [ "$KVM_CRIU_DECIDED" ] &&
+			[ "$(start_of "$KVM_CRIU_PID")" != "$KVM_CRIU_START" ]; then
 			rm -f "$KVM_CRIU_FOLDER/kvm-criu.txt" "$KVM_CRIU_DECIDED"
 			return 2
 		fi
@@ -58,29 +60,33 @@ pass_on() {
 
 # run_criu ARGUMENT...: so that a signal to this script is one to CRIU, but not to a pre-dump, which
 # the plugin has no part in, so that the VM would end with CRIU, nor to a restore, which would leave
-# half a VM, or a guest that runs and can't be restored any more.
+# half a VM, or a guest that runs and can't be restored any more. Ctrl-Z (TSTP) does not stop CRIU:
+# the VM would stand still as long.
 run_criu() {
 	local ret=
 	if [ "$1" != dump ]; then
-		trap ended=yes INT TERM HUP
+		trap ended=yes INT TERM HUP QUIT
 		# bash obeys a signal when what is in the foreground has ended.
-		(trap '' INT TERM HUP && exec criu "$@") </dev/null >/dev/null 2>"$scratch/criu"
+		(trap '' INT TERM HUP QUIT TSTP && exec criu "$@") \
+			</dev/null >/dev/null 2>"$scratch/criu"
 		return
 	fi
 	criu=
-	trap pass_on INT TERM HUP
+	trap pass_on INT TERM HUP QUIT
 	# bash loses an exit status now and then if a signal interrupts its `wait', but not what it
 	# reads: CRIU's process ID, then its exit status.
 	exec 7< <(
-		trap '' INT TERM HUP QUIT
-		(trap - TERM && echo "$BASHPID" >&7 && export KVM_CRIU_PID=$BASHPID &&
-			exec criu "$@" 7>&- </dev/null >/dev/null 2>"$scratch/criu") 7>&1
+		trap '' INT TERM HUP QUIT TSTP
+		(export KVM_CRIU_PID=$BASHPID KVM_CRIU_START=
+			KVM_CRIU_START=$(start_of "$KVM_CRIU_PID")
+			trap - TERM && echo "$KVM_CRIU_PID" >&7 &&
+				exec criu "$@" 7>&- </dev/null >/dev/null 2>"$scratch/criu") 7>&1
 		echo $?)
 	read -r -u 7 criu
 	[ -z "$ended" ] || pass_on
 	read -r -u 7 ret
 	# Its number may be another process's soon, and what follows is short.
-	trap ended=yes INT TERM HUP
+	trap ended=yes INT TERM HUP QUIT
 	exec 7<&-
 	return "${ret:-1}"
 }

@@ -18,7 +18,7 @@ hold() {
 	exec 8>"$scratch/hold" 9<"$scratch/held"
 	held=yes
 	read -r -u 9 answer
-	[ "$answer" != paused ] || echo paused >>"$partial/kvm-criu.new"
+	[ "$answer" != paused ] || echo paused >>"$partial/kvm-criu.new" || answer=
 	[ "$answer" ] && return
 	let_go
 	rm -rf "$partial"
@@ -91,20 +91,25 @@ write_pages() {
 }
 
 do_dump() {
+	# Who reads what is said may be gone, which is no reason to leave anything half done.
+	trap : PIPE
 	vm=$(find_vm "$1") ||
 		die "$1 is neither a process ID nor the name of a VM of libvirt's here"
 	start=$(start_of "$vm") || die "process $vm has ended"
 	folder=${2%/} partial=${2%/}.partial
-	[ ! -e "$folder" ] || die "$folder is there already"
+	[ "$folder" ] || die "$2 is no name for a new folder"
+	[ ! -e "$folder" ] && [ ! -L "$folder" ] || die "$folder is there already"
 	[ ! -e "$partial" ] || die "$partial is there already: what is left of another dump"
+	# Two would each take the other's changes of memory for seen.
+	lock "/proc/$vm" || die "another $name is at work with process $vm"
 	check_host
 	check_vm
 	[ $count = 0 ] || die "process $vm was not touched: $count missing"
-	trap ended=yes INT TERM HUP
+	trap ended=yes INT TERM HUP QUIT
 	mkdir -p "$(dirname "$folder")" && mkdir -m 700 "$partial" || exit 1
 	partial=$(cd "$partial" && pwd)
 	settled && stopped='' || stopped=yes
-	describe_host >"$partial/kvm-criu.new" || { rm -rf "$partial"; exit 1; }
+	begin_description || { rm -rf "$partial"; exit 1; }
 	[ -z "$shell_job" ] || options+=(--shell-job)
 	write_pages
 	[ -z "$leave_running" ] || options+=(--leave-running)
@@ -130,6 +135,8 @@ do_dump() {
 		esac
 	fi
 	let_go
-	mv -T "$partial" "$folder" && sync -f "$folder" || exit 1
+	mv -T "$partial" "$folder" ||
+		die "VM $vm is in $partial, and complete, but can't be called $folder"
+	sync -f "$folder" || exit 1
 	printf '%s: %s\n' "$name" "$(plain "VM $vm is in $folder")"
 }

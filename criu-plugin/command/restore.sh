@@ -4,7 +4,10 @@
 
 do_restore() {
 	local line
-	folder=$(cd "$1" && pwd) || exit 1
+	# as for a dump
+	trap : PIPE
+	folder=$(cd -- "$1" && pwd) || exit 1
+	lock "$folder" || die "another $name is at work with $folder"
 	read_description
 	check_host
 	check_folder
