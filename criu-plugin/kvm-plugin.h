@@ -271,9 +271,17 @@ int check_sharers(const struct kvm_process *process);
 
 /* Does the process, which has it open, have a path to it? */
 int check_block(pid_t pid, int fd);
-#define BLOCK_PATH_LEN 4096
-/* Put into @image what a restore must know about @fd; @path is room for a part of it. */
-int save_block(int fd, char path[BLOCK_PATH_LEN], KvmCriu__File *image);
+#define BLOCK_PATH_LEN	   4096
+#define BLOCK_IDENTITY_LEN 512
+/* Room for what an image has of a block device. */
+struct block_names {
+	char path[BLOCK_PATH_LEN];
+	char identity[BLOCK_IDENTITY_LEN];
+};
+/* Put into @image what a restore must know about @fd; @names is room for a part of it. */
+int save_block(int fd, struct block_names *names, KvmCriu__File *image);
+/* Is it here, and not another one? Opens nothing. */
+int look_at_block(const KvmCriu__File *image);
 /* Return: the fd, or -1. */
 int open_block(const KvmCriu__File *image);
 

@@ -312,7 +312,8 @@ static int is_of_dumped(int fd, KvmCriu__Object object)
 static int dump_file(int fd, int id)
 {
 	KvmCriu__File image = KVM_CRIU__FILE__INIT;
-	char name[IMAGE_NAME_LEN], path[BLOCK_PATH_LEN];
+	char name[IMAGE_NAME_LEN];
+	struct block_names names;
 	struct kvm_fd found;
 	off_t pos = 0;
 	int ret;
@@ -349,7 +350,7 @@ static int dump_file(int fd, int id)
 	image.vm = found.vm;
 	image.which = found.which;
 	image.flags = fcntl(fd, F_GETFL);
-	if (found.object == KVM_CRIU__OBJECT__BLOCK && save_block(fd, path, &image))
+	if (found.object == KVM_CRIU__OBJECT__BLOCK && save_block(fd, &names, &image))
 		return -1;
 	if (found.object == KVM_CRIU__OBJECT__TABLE || found.object == KVM_CRIU__OBJECT__BLOCK)
 		pos = lseek(fd, 0, SEEK_CUR);

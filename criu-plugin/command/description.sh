@@ -53,6 +53,23 @@ describe_file() {
 	return 1
 }
 
+# name_of PATH NAME: of a volume the one that stays, since its number may be another one's then
+name_of() {
+	local device number uuid volume
+	if [ -b "$1" ]; then
+		device=$(stat -L -c '0x%t:0x%T' -- "$1")
+		number=$((${device%:*})):$((${device#*:}))
+		uuid=$(cat "/sys/dev/block/$number/dm/uuid" 2>/dev/null)
+		case $uuid in
+		*mpath-*) volume=/dev/disk/by-id/dm-uuid-$uuid ;;
+		*) volume=/dev/mapper/$(cat "/sys/dev/block/$number/dm/name" 2>/dev/null) ;;
+		esac
+		[ ! -b "$volume" ] || [ "$(stat -L -c '0x%t:0x%T' -- "$volume")" != "$device" ] ||
+			set -- "$1" "$volume"
+	fi
+	printf '%s\n' "$2"
+}
+
 # begin_description: at once, so that what a full disk has taken of it is noticed
 begin_description() {
 	local text
@@ -88,7 +105,7 @@ describe_vm() {
 		fi
 		[[ $seen != *$'\n'"$target"$'\n'* ]] || continue
 		seen+=$target$'\n'
-		describe_file "$path" "$target" || return 1
+		describe_file "$path" "$(name_of "$path" "$target")" || return 1
 	done <"$files"
 	echo complete
 }

@@ -105,13 +105,33 @@ static int look_at_sharers(char **words)
 	return ret;
 }
 
+static unsigned int other_disks;
+
+/* The plugin does it in the process, whose mounts may be others, but not here. */
+static int look_at_disk(const char *name)
+{
+	KvmCriu__File *file;
+	int failed;
+
+	file = load_message(name, &kvm_criu__file__descriptor, false, &failed);
+	if (!file)
+		return -1;
+	if (file->object == KVM_CRIU__OBJECT__BLOCK && file->dump == dump_id() &&
+	    look_at_block(file))
+		other_disks++;
+	free_message(file);
+	return 0;
+}
+
 static int look_at_images(char **words)
 {
 	if (open_image_dir(words[0])) {
 		fprintf(stderr, "%s: %m\n", words[0]);
 		return EXIT_FAILURE;
 	}
-	return check_images() ? EXIT_FAILURE : EXIT_SUCCESS;
+	return check_images() || for_each_image("kvm-file-", look_at_disk) || other_disks ?
+		       EXIT_FAILURE :
+		       EXIT_SUCCESS;
 }
 
 static int continue_guest(char **words)
