@@ -255,7 +255,7 @@ static int check_opened(int fd, const KvmCriu__File *image)
 		pr_perror("Can't set the flags of the block device %s", image->path);
 		return -1;
 	}
-	return check_identity(st.st_rdev, image) ? -1 : check_size(fd, image);
+	return check_size(fd, image) ? -1 : check_identity(st.st_rdev, image);
 }
 
 /* Is there a block device by that name? */

@@ -2,12 +2,14 @@
 # shellcheck shell=bash
 # Part of kvm-criu: what a dump of the VM $vm would fail for. Nothing is changed in the VM.
 
-# Of the VM's processes: those of $files are NUL-separated lines "PID FD TARGET".
+# Of the VM's processes: those of $files are NUL-separated lines "PID FD TARGET", and "end", without
+# which the disk is full.
 list_files() {
 	local pid
 	for pid in "${pids[@]}"; do
 		find "/proc/$pid/fd" -mindepth 1 -printf "$pid %f %l\0" 2>/dev/null
 	done
+	printf '%s\0' end
 }
 
 maps() {
@@ -183,7 +185,7 @@ check_vm() {
 	shell_job=
 	mapfile -t pids < <(tree "$vm")
 	files=$scratch/files
-	list_files >"$files"
+	list_files >"$files" || missing "space for a list of files in $scratch"
 	check_leader || return 0
 	check_kvm
 	[ $count != 0 ] || check_sharers

@@ -8,8 +8,7 @@ step() {
 	post-dump)
 		vm=$KVM_CRIU_VM files=$KVM_CRIU_FILES
 		mapfile -t pids < <(tree "$vm")
-		list_files >"$files"
-		end_description || return 2 ;;
+		list_files >"$files" && end_description || return 2 ;;
 	pre-resume)
 		read -ra bridges <<<"$KVM_CRIU_BRIDGES"
 		for bridge in "${bridges[@]}"; do

@@ -13,7 +13,7 @@ settled() {
 hold() {
 	local answer=
 	[ "$qmp" ] || has_vhost || return 0
-	mkfifo -m 600 "$scratch/hold" "$scratch/held" || exit 1
+	mkfifo -m 600 "$scratch/hold" "$scratch/held" || { rm -rf "$partial"; exit 1; }
 	"$helper" hold "$vm" ${qmp:+"$qmp"} <"$scratch/hold" >"$scratch/held" 2>"$scratch/said" &
 	exec 8>"$scratch/hold" 9<"$scratch/held"
 	held=yes
