@@ -6,11 +6,13 @@
 #include <inttypes.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "tce-private.h"
@@ -200,16 +202,44 @@ static int follow_links(char path[PATH_MAX])
 	return -ELOOP;
 }
 
+/*
+ * Where a file has an access control list, the group's bits in its mode are the mask of the list:
+ * as a mode alone they would let its group do what others may.
+ *
+ * Return: 1 when there is one, and the new file has it; 0 when there is none; or a negative errno.
+ */
+static int keep_access_list(const struct tce_file *file, const char *path)
+{
+	static const char name[] = "system.posix_acl_access";
+	void *list = malloc(XATTR_SIZE_MAX);
+	ssize_t size;
+	int ret = 1;
+
+	if (!list)
+		return -ENOMEM;
+	size = getxattr(path, name, list, XATTR_SIZE_MAX);
+	if (size < 0)
+		ret = errno == ENODATA || errno == ENOTSUP ? 0 : -errno;
+	else if (fsetxattr(file->fd, name, list, (size_t)size, 0) < 0)
+		ret = -errno;
+	free(list);
+	return ret;
+}
+
 /* A file that is replaced keeps its owner, its group and its permissions. */
-static int keep_owner(const struct tce_file *file, const struct stat *old)
+static int keep_owner(const struct tce_file *file, const char *path, const struct stat *old)
 {
 	struct stat st;
+	int ret;
 
 	if (fstat(file->fd, &st) < 0)
 		return -errno;
 	if ((st.st_uid != old->st_uid || st.st_gid != old->st_gid) &&
 	    fchown(file->fd, old->st_uid, old->st_gid) < 0)
 		return -errno;
+	ret = keep_access_list(file, path);
+	if (ret)
+		return ret < 0 ? ret : 0;
 	return fchmod(file->fd, old->st_mode & 0777) < 0 ? -errno : 0;
 }
 
@@ -244,8 +274,8 @@ static int open_file(struct tce_file *file, const char *path, const char **what)
 		ret = open_temp(file);
 	/* An image tells where a guest's memory is: a new one is for its owner only. */
 	if (!ret && exists) {
-		*what = "cannot be replaced by a file of the same owner";
-		ret = keep_owner(file, &st);
+		*what = "cannot be replaced by a file of the same owner and permissions";
+		ret = keep_owner(file, real, &st);
 	}
 	return ret;
 }

@@ -111,7 +111,7 @@ enum tce_status {
  * tce_strerror() - the meaning of a status, in a few words
  * @status: what a function of this library returned.
  *
- * Return: a static string, also for numbers that are no status.
+ * Return: a static string, for numbers that are not a status, too.
  */
 const char *tce_strerror(int status);
 
@@ -126,7 +126,7 @@ const char *tce_strerror(int status);
 #define TCE_ERROR_INIT { .code = TCE_OK }
 #endif
 
-/* What of a struct tce_error has been filled in beside code and message. */
+/* Which places of a struct tce_error are filled in, beside code and message. */
 #define TCE_ERROR_LIOBN	 (1U << 0)
 #define TCE_ERROR_INDEX	 (1U << 1)
 #define TCE_ERROR_OFFSET (1U << 2)
@@ -139,7 +139,7 @@ const char *tce_strerror(int status);
  * @liobn: the table.
  * @index: the entry.
  * @offset: byte offset in the image or the stream.
- * @file: the file's name, or an empty string; who knows the name sets it.
+ * @file: the file's name, or an empty string. A caller that knows the name sets it.
  * @message: what failed, one line without a newline.
  *
  * Functions fill it in only when they fail. It owns nothing.
@@ -262,9 +262,9 @@ struct tce_sink {
  * @read: puts up to @len (never 0) bytes into @buf and returns how many, 0 at the end, or
  *	a negative errno. It may return fewer than asked for.
  * @ctx: handed to the other two.
- * @seek: goes @distance bytes on, or back if it is negative, and returns 0 or a negative errno.
- *	NULL where that can't be done. Needed only for tce_skip_table() and for images with updates:
- *	those of tables that were saved while their guest ran.
+ * @seek: moves @distance bytes forward, or back if it is negative, and returns 0 or a negative
+ *	errno. NULL if that can't be done. Needed only for tce_skip_table() and for images with
+ *	updates, which are of tables that were saved while their guest ran.
  */
 struct tce_source {
 	ssize_t (*read)(void *ctx, void *buf, size_t len);
@@ -274,10 +274,10 @@ struct tce_source {
 
 /**
  * tce_fd_sink() - a sink that writes to a file descriptor
- * @fd: an open file, pipe or socket; stays the caller's. Where it does not block, the sink waits.
+ * @fd: an open file, pipe or socket; stays the caller's. If it is non-blocking, the sink waits.
  *
- * Writing to a pipe or a socket that nobody reads any more raises SIGPIPE. Who ignores that signal
- * gets %TCE_ERR_IO with EPIPE instead.
+ * Writing to a pipe or a socket that nobody reads any more raises SIGPIPE. A caller that ignores
+ * this signal gets %TCE_ERR_IO with EPIPE instead.
  *
  * Return: the sink. Nothing needs to be freed.
  */
@@ -285,8 +285,8 @@ struct tce_sink tce_fd_sink(int fd);
 
 /**
  * tce_fd_source() - a source that reads from a file descriptor
- * @fd: an open file, pipe or socket; stays the caller's. Reads from its position. Where it does not
- *	block, the source waits.
+ * @fd: an open file, pipe or socket; stays the caller's. Reads from its position. If it is
+ *	non-blocking, the source waits.
  *
  * Return: the source. Nothing needs to be freed.
  */
@@ -349,9 +349,9 @@ int tce_put_words(struct tce_writer *writer, uint64_t index, const uint64_t *wor
  * @run: the run: an extent without words. Its place is as for tce_put_words().
  * @err: what failed.
  *
- * What is written is the same as if its entries had been put as words, but the time that it takes
- * does not grow with a run that is long and has no zeros or nothing else. See tce_first_zero() for
- * runs that come from outside.
+ * The image is the same as if the entries had been put as words. A long run takes no longer than a
+ * short one, provided that none or all of its entries are zero. See tce_first_zero() for runs that
+ * come from outside.
  *
  * Return: as tce_put_words().
  */
@@ -480,9 +480,9 @@ int tce_next_extent(struct tce_reader *reader, struct tce_extent *extent, struct
  * @reader: the reader, whose source can seek.
  * @err: what failed.
  *
- * Its records are checked, and are part of what the image's hash is of, as those of any table: when
- * tce_next_table() has returned 0, only the payloads of skipped tables may still be damaged. An
- * image with updates is read as a whole.
+ * The table's records are checked and hashed like those of any other. So when tce_next_table() has
+ * returned 0, only the payloads of skipped tables can still be damaged. An image with updates is
+ * read as a whole.
  *
  * Return: 0, %TCE_ERR_UNSUPPORTED where the source can't seek, or as tce_next_table().
  */
@@ -505,8 +505,8 @@ void tce_destroy_reader(struct tce_reader *reader);
 /**
  * struct tce_cursor - a table of an image, word by word
  *
- * An alternative to tce_next_extent() for those who want every entry, holes too. Own nothing of it;
- * the members are the library's.
+ * An alternative to tce_next_extent() for callers that want every entry, holes included. Its
+ * members are those of the library.
  */
 struct tce_cursor {
 	struct tce_reader *reader;
@@ -588,9 +588,9 @@ struct tce_file;
  * tce_create_file() - begin to replace a file
  * @file: receives the file; free it with tce_close_file().
  * @path: its name. A symbolic link is followed, also to a file that does not exist yet. The owner,
- *	the group and the permissions of a file that exists are kept, or this fails; a new file is
- *	for its owner only. What exists and is not a regular file (a device, a pipe) is written to
- *	directly.
+ *	the group and the permissions (an access control list, too) of a file that exists are kept,
+ *	or this fails; a new file is for its owner only. What exists and is not a regular file (a
+ *	device, a pipe) is written to directly.
  * @err: what failed.
  *
  * Return: 0, %TCE_ERR_IO, or %TCE_ERR_NOMEM.
@@ -739,8 +739,7 @@ int tce_read_words(struct tce_table *table, uint64_t index, uint64_t *words, siz
  * @count: receives its length.
  * @err: what failed.
  *
- * Looks at nothing and allocates nothing. Where holes are not known, the rest of the table is
- * one range.
+ * Reads no entry and allocates nothing. If holes are not known, the rest of the table is one range.
  *
  * Return: 1 with a range, 0 when only holes are left, or %TCE_ERR_IO.
  */
@@ -778,13 +777,13 @@ int tce_clear_words(struct tce_table *table, uint64_t index, uint64_t count, str
  * tce_keep_position() - leave the file position of a table alone
  * @table: the table.
  *
- * For a table whose VMM is running and may be using the position. Holes are then not looked for,
- * but read as the zeros they are.
+ * For a table whose VMM is running and may be using the position. Then holes are not looked for;
+ * they are read as zeros.
  */
 void tce_keep_position(struct tce_table *table);
 
 /**
- * tce_close_table() - let go of a table
+ * tce_close_table() - stop using a table
  * @table: from tce_open_table(), or NULL. The table itself stays.
  */
 void tce_close_table(struct tce_table *table);
@@ -865,8 +864,8 @@ struct tce_loaded {
  * @err: what failed; with %TCE_ERR_REFUSED its index is that of the refused entry.
  *
  * Entries that the image does not have are cleared. Each extent is checked before it is written.
- * The geometry is the caller's to compare (tce_match_geometry()), and so is going over the image
- * once before this to know that it is not torn.
+ * The caller compares the geometries first (tce_match_geometry()). To know beforehand that the
+ * image is not torn, read it once before.
  *
  * Return: 0, or as tce_next_extent(), tce_write_words() and tce_clear_words().
  */
@@ -881,8 +880,8 @@ int tce_load_table(struct tce_table *table, struct tce_reader *reader, struct tc
  * each one after it what has changed since, if the kernel has a dirty log; if not, the whole table
  * again. The destination receives into its own, empty table.
  *
- * What is sent is an image, of version 2: in a file it is what any other image is, and holds the
- * table as it was at the last round. At most 64 rounds. Between rounds a sender has no buffers.
+ * What is sent is an image of version 2. In a file it is an image like any other, of the table as
+ * it was at the last round. There are at most 64 rounds. Between rounds a sender has no buffers.
  */
 struct tce_sender;
 
@@ -959,8 +958,8 @@ struct tce_vmm;
  * come ordered by LIOBN, those whose LIOBN the kernel does not tell by fd number. A table that the
  * process holds through several fds comes once. A VM without tables is no error.
  *
- * Return: 0, %TCE_ERR_NO_PROCESS, %TCE_ERR_PERMISSION, %TCE_ERR_NO_KVM, %TCE_ERR_GEOMETRY when the
- * kernel tells an impossible one of a table, %TCE_ERR_NOMEM, or %TCE_ERR_IO.
+ * Return: 0, %TCE_ERR_NO_PROCESS, %TCE_ERR_PERMISSION, %TCE_ERR_NO_KVM, %TCE_ERR_GEOMETRY if the
+ * kernel tells an impossible geometry of a table, %TCE_ERR_NOMEM, or %TCE_ERR_IO.
  */
 int tce_open_vmm(struct tce_vmm **vmm, pid_t pid, struct tce_error *err);
 
@@ -997,14 +996,14 @@ int tce_vmm_fd(const struct tce_vmm *vmm, size_t number);
  * @table: receives the table. Belongs to @vmm: do not close it.
  * @err: what failed.
  *
- * Return: 0, %TCE_ERR_NO_TABLE when there is none, or %TCE_ERR_UNKNOWN when which one is meant is
- * not known, since several VMs of the process have one.
+ * Return: 0, %TCE_ERR_NO_TABLE if there is none, or %TCE_ERR_UNKNOWN if several VMs of the process
+ * have one, so that nobody knows which is meant.
  */
 int tce_find_table(const struct tce_vmm *vmm, uint64_t liobn, struct tce_table **table,
 		   struct tce_error *err);
 
 /**
- * tce_close_vmm() - let go of a VMM and its tables
+ * tce_close_vmm() - stop using a VMM and its tables
  * @vmm: from tce_open_vmm(), or NULL.
  */
 void tce_close_vmm(struct tce_vmm *vmm);

@@ -89,6 +89,10 @@ FAILING(int, close, (int fd), (fd), EIO, (syscall(SYS_close, fd), errno = EIO, -
 FAILING(int, fsync, (int fd), (fd), EIO, -1)
 FAILING(int, fchmod, (int fd, mode_t mode), (fd, mode), EPERM, -1)
 FAILING(int, fchown, (int fd, uid_t uid, gid_t gid), (fd, uid, gid), EPERM, -1)
+FAILING(ssize_t, getxattr, (const char *path, const char *name, void *list, size_t size),
+	(path, name, list, size), EIO, -1)
+FAILING(int, fsetxattr, (int fd, const char *name, const void *list, size_t size, int flags),
+	(fd, name, list, size, flags), ENOSPC, -1)
 FAILING(int, fstat64, (int fd, struct stat64 *st), (fd, st), EIO, -1)
 FAILING(int, stat64, (const char *path, struct stat64 *st), (path, st), EIO, -1)
 FAILING(int, lstat64, (const char *path, struct stat64 *st), (path, st), EIO, -1)
