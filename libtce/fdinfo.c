@@ -27,7 +27,7 @@ bool tce_is_stock_link(const char *link)
 }
 
 /* A number that is the whole of @text, decimal or 0x hexadecimal. */
-static bool parse_number(const char *text, uint64_t *value)
+static bool parse_value(const char *text, uint64_t *value)
 {
 	char *end;
 
@@ -80,7 +80,7 @@ int tce_read_fdinfo(int fd, struct tce_fdinfo *info, struct tce_error *err)
 		for (i = 0; i < ARRAY_SIZE(numbers); i++) {
 			if (strcmp(name, numbers[i].name))
 				continue;
-			if (!parse_number(text, numbers[i].value))
+			if (!parse_value(text, numbers[i].value))
 				ret = tce_set_error(err, TCE_ERR_IO, 0, "%s: %s is no number: %s",
 						    path, name, text);
 			info->known |= numbers[i].known;

@@ -224,7 +224,7 @@ struct getopt_tables {
 	char letters[2 + 3 * OPTIONS_MAX];
 };
 
-static void make_tables(const struct cli *cli, struct getopt_tables *tables)
+static void fill_getopt_tables(const struct cli *cli, struct getopt_tables *tables)
 {
 	size_t i, n = 0, used = 0;
 
@@ -267,7 +267,7 @@ int cli_parse(const struct cli *cli, void *values, int argc, char **argv, char *
 	struct getopt_tables tables;
 	int c, ret;
 
-	make_tables(cli, &tables);
+	fill_getopt_tables(cli, &tables);
 	opterr = 0;
 	while ((c = getopt_long(argc, argv, tables.letters, tables.longs, NULL)) != -1) {
 		if (c == '?')
