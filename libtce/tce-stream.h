@@ -8,8 +8,9 @@
  * can show the tables to the caller on the way and let it replace them. A QEMU with the
  * project's series can send tables as runs; these are shown like all others and not packed.
  *
- * Nothing is held back: what has been read is written before more is waited for, a table
- * excepted, of which at most %TCE_BLOCK_MAX entries wait. Memory is constant, under 24 MiB.
+ * Nothing is held back: what has been read is written before the functions wait for more. The
+ * exception is a table, of which at most %TCE_BLOCK_MAX entries wait. Memory is constant, under
+ * 24 MiB.
  */
 #ifndef TCE_STREAM_H
 #define TCE_STREAM_H
@@ -29,8 +30,8 @@ extern "C" {
  * @section_id: the section's number in the stream.
  * @bypass: the device uses guest addresses and not the table.
  * @default_window: the 32-bit window that the firmware made (since QEMU 2.10).
- * @whole: the section ended as a table's section must; known when the table ends. If not, these
- *	were some other bytes that began like a table.
+ * @whole: the section ended as a table's section must; known when the table ends. Otherwise these
+ *	were other bytes that began like a table.
  */
 struct tce_stream_table {
 	struct tce_geometry geometry;
@@ -42,13 +43,13 @@ struct tce_stream_table {
 };
 
 /**
- * enum tce_stream_verdict - does the JSON description at the stream's end tell of the same
- *	sections as were found?
- * @TCE_STREAM_UNCHECKED: there is none (machine option suppress-vmdesc), it is larger than 16 MiB,
- *	or the stream was not understood up to there.
- * @TCE_STREAM_AGREES: it does.
- * @TCE_STREAM_DISAGREES: it does not. A guest can have this happen, by keeping what looks
- *	like a section in its NVRAM; then one cannot tell what is a table.
+ * enum tce_stream_verdict - whether the JSON description at the stream's end names the sections
+ *	that were found
+ * @TCE_STREAM_UNCHECKED: there is no description (machine option suppress-vmdesc), it is larger
+ *	than 16 MiB, or the stream was not understood up to there.
+ * @TCE_STREAM_AGREES: it names these sections.
+ * @TCE_STREAM_DISAGREES: it names others. A guest can cause this by keeping what looks like a
+ *	section in its NVRAM. Then nobody can tell what is a table.
  */
 enum tce_stream_verdict {
 	TCE_STREAM_UNCHECKED,
@@ -117,8 +118,8 @@ struct tce_stream_stats {
  * @words: @count of its entries from @index on, in host byte order, in index order without gaps.
  *	What this function writes into @words takes their place.
  * @extent: a piece of a table that comes as runs, or that comes packed and goes nowhere: takes the
- *	place of @words, with runs as runs; entries of which no piece comes are zero. For other
- *	tables @words is called all the same.
+ *	place of @words, with runs as runs; entries that are in no piece are zero. For other tables
+ *	@words is still called.
  * @replaces: a table that comes as runs has begun: does @words put others in the place of its
  *	entries? Then @words is called rather than @extent, and what it leaves goes on as runs.
  *	Without this hook runs stay as they are.
@@ -151,10 +152,10 @@ struct tce_stream_hooks {
  * @stats: receives what went through, also on failure; or NULL.
  * @err: what failed; its offset is in QEMU's stream.
  *
- * What is not understood (features that change the stream and are none of PAPR guests', a newer
- * QEMU's sections) is copied as it is, to the end. What no QEMU would accept is an error, and so
- * is a stream that ends in the middle; what had been written by then lacks its end and will not
- * unpack.
+ * From the first thing on that is not understood (a feature that changes the stream and that PAPR
+ * guests don't have, or sections of a newer QEMU) the rest is copied as it is. What no QEMU would
+ * accept is an error, and so is a stream that ends in the middle. What had been written by then
+ * lacks its end, and unpacking it fails.
  *
  * Return: 0, %TCE_ERR_STREAM, %TCE_ERR_TORN, %TCE_ERR_IO, %TCE_ERR_NOMEM, %TCE_ERR_LIMIT when runs
  * with zeros among them are shown to @extent and claim far more entries than the stream has bytes,
@@ -175,7 +176,7 @@ int tce_pack_stream(const struct tce_source *source, const struct tce_sink *sink
  *
  * No byte is written before the hash that covers it has been checked.
  *
- * Return: 0, %TCE_ERR_NOT_IMAGE when it is no packed stream, %TCE_ERR_VERSION, %TCE_ERR_TORN,
+ * Return: 0, %TCE_ERR_NOT_IMAGE if it is not a packed stream, %TCE_ERR_VERSION, %TCE_ERR_TORN,
  * %TCE_ERR_CORRUPT, %TCE_ERR_LIMIT, as tce_pack_stream(), or, for a table's image inside it, as
  * tce_next_table().
  */
