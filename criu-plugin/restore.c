@@ -269,7 +269,7 @@ static int make_vm(struct vm *vm)
 	return 0;
 }
 
-static void end_trial(struct vm *vm)
+static void close_trial(struct vm *vm)
 {
 	size_t i;
 
@@ -294,7 +294,7 @@ int try_vm(KvmCriu__Vm *image)
 	}
 	ret = create_vm(&vm) || configure_vm(&vm) || make_vcpus(&vm) || set_mmu(&vm) ||
 	      set_vcpus(&vm) || make_device(&vm) || load_device(&vm) || set_coalesced(&vm);
-	end_trial(&vm);
+	close_trial(&vm);
 	if (ret)
 		pr_err("VM %" PRIu64 " can't be saved: KVM would not make it again as it is\n",
 		       image->number);

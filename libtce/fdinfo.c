@@ -81,8 +81,8 @@ int tce_read_fdinfo(int fd, struct tce_fdinfo *info, struct tce_error *err)
 			if (strcmp(name, numbers[i].name))
 				continue;
 			if (!parse_value(text, numbers[i].value))
-				ret = tce_set_error(err, TCE_ERR_IO, 0, "%s: %s is no number: %s",
-						    path, name, text);
+				ret = tce_set_error(err, TCE_ERR_IO, 0,
+						    "%s: %s is not a number: %s", path, name, text);
 			info->known |= numbers[i].known;
 			info->has_vm |= numbers[i].value == &info->vm;
 		}

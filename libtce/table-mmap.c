@@ -69,7 +69,7 @@ int tce_measure_stock_table(int fd, uint64_t *entries, struct tce_error *err)
 
 	ret = open_pipe(pipe_fds);
 	if (ret < 0)
-		return tce_set_error(err, TCE_ERR_IO, -ret, "pipe");
+		return tce_set_error(err, TCE_ERR_IO, -ret, "cannot make a pipe");
 
 	/* Pages below @there exist, page @beyond - 1 is the next to look at. */
 	while ((ret = page_exists(fd, pipe_fds, beyond - 1, page_size)) > 0 && beyond < PAGES_MAX) {

@@ -181,7 +181,7 @@ static int take_option(const struct cli *cli, const struct cli_option *option, v
 	case CLI_GROUP:
 		break;
 	}
-	return misuse("that is no option");
+	return misuse("that is not an option");
 }
 
 /* getopt_long() says '?' for several things: find out which. */

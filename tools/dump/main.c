@@ -168,7 +168,7 @@ static int parse_arguments(struct options *options)
 	struct choice *choice = &options->choice;
 
 	if (options->at && !parse_number(options->at, UINT64_MAX, &choice->address))
-		return misuse("--at: '%s' is no bus address", options->at);
+		return misuse("--at: '%s' is not a bus address", options->at);
 	if (options->find && !parse_range(options->find, &choice->first_gpa, &choice->last_gpa))
 		return misuse("--find: '%s' is neither GPA nor GPA-GPA", options->find);
 	options->seconds = 1;

@@ -52,7 +52,7 @@ static int keep_table(struct shelf *shelf, struct source *source,
 
 	shelf->places[shelf->count] = lseek(shelf->fd, 0, SEEK_CUR);
 	if (shelf->places[shelf->count] < 0)
-		return tce_set_error(err, TCE_ERR_IO, errno, "scratch file");
+		return tce_set_error(err, TCE_ERR_IO, errno, "cannot seek in the scratch file");
 	ret = tce_create_writer(&writer, &sink, NULL, err);
 	if (ret < 0)
 		return ret;
@@ -106,12 +106,13 @@ int take_from_shelf(struct shelf *shelf, size_t number, struct tce_geometry *geo
 	tce_destroy_reader(shelf->reader);
 	shelf->reader = NULL;
 	if (lseek(shelf->fd, shelf->places[number], SEEK_SET) < 0)
-		return tce_set_error(err, TCE_ERR_IO, errno, "scratch file");
+		return tce_set_error(err, TCE_ERR_IO, errno, "cannot seek in the scratch file");
 	ret = tce_create_reader(&shelf->reader, &source, err);
 	if (ret < 0)
 		return ret;
 	ret = tce_next_table(shelf->reader, geometry, err);
-	return ret ? ret < 0 ? ret : 0 : tce_set_error(err, TCE_ERR_TORN, 0, "scratch file");
+	return ret ? ret < 0 ? ret : 0 :
+		     tce_set_error(err, TCE_ERR_TORN, 0, "the scratch file has changed");
 }
 
 struct source *shelf_source(struct shelf *shelf)

@@ -245,7 +245,7 @@ bool read_json_number(struct json *json, uint64_t *value, bool *is_null)
 			return true;
 	}
 	return parse_number(text, UINT64_MAX, value) ||
-	       fail_json(json, "'%s' is no number from 0 to 2^64 - 1", text);
+	       fail_json(json, "'%s' is not a number from 0 to 2^64 - 1", text);
 }
 
 bool read_json_bool(struct json *json, bool *value)

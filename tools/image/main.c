@@ -46,7 +46,7 @@ static int run(char **operands, const char *output, struct tce_error *err)
 		return merge_images(operands, output, err);
 	}
 	if (strcmp(what, "from-json") && strcmp(what, "split"))
-		return misuse("'%s' is none of from-json, merge and split", what) > 0;
+		return misuse("'%s' is not from-json, merge or split", what) > 0;
 	if (!operands[0] || operands[1])
 		return misuse("%s: one input is needed", what) > 0;
 	if (!strcmp(what, "split"))

@@ -58,7 +58,7 @@ static int visit_touched(struct restore *restore,
 			continue;
 		ret = tce_next_table(reader, &geometry, err);
 		if (!ret)
-			ret = tce_set_error(err, TCE_ERR_TORN, 0, "the scratch file");
+			ret = tce_set_error(err, TCE_ERR_TORN, 0, "the scratch file has changed");
 		else if (ret > 0)
 			ret = restore->targets[i].touched ?
 				      take(restore->targets[i].table, reader, err) :

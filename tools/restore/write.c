@@ -23,7 +23,8 @@ static int save_old(struct restore *restore, struct tce_error *err)
 
 	restore->scratch = open_scratch();
 	if (restore->scratch < 0)
-		return tce_set_error(err, TCE_ERR_IO, -restore->scratch, "no scratch file");
+		return tce_set_error(err, TCE_ERR_IO, -restore->scratch,
+				     "cannot make a scratch file");
 	sink = tce_fd_sink(restore->scratch);
 	ret = tce_create_writer(&writer, &sink, NULL, err);
 	if (ret < 0)

@@ -146,7 +146,7 @@ static int check_listed(const struct folder *folder, const KvmCriu__Image *image
 
 	if (!is_image_name(image->name))
 		return bad_file(folder, MANIFEST, TCE_ERR_CORRUPT,
-				"it lists a file that is no image of the plugin");
+				"it lists a file that is not an image of the plugin");
 	if (fstatat(folder->fd, image->name, &st, AT_SYMLINK_NOFOLLOW))
 		return bad_file(folder, image->name, TCE_ERR_IO, "the folder is not complete");
 	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != image->size)

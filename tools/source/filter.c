@@ -118,7 +118,7 @@ static int start(struct filter *filter, const char *const *command, const struct
 	}
 	if (filter->feeder < 0) {
 		filter->feeder = 0;
-		ret = tce_set_error(err, TCE_ERR_IO, errno, "cannot make a process");
+		ret = tce_set_error(err, TCE_ERR_IO, errno, "cannot start a process");
 		goto out_close;
 	}
 	filter->output = out[0];

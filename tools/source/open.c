@@ -81,7 +81,7 @@ static int open_file(struct source **source, struct input *input, const struct p
 	if (is_disk(head, len))
 		return open_disk_source(source, input, place->snapshot, err);
 	if (place->snapshot) {
-		ret = no_place(input->name, "it is no qcow2 disk, and has no snapshots", err);
+		ret = no_place(input->name, "it is not a qcow2 disk, so it has no snapshots", err);
 		goto out_close;
 	}
 	for (i = 0; i < ARRAY_SIZE(file_kinds); i++) {

@@ -38,7 +38,9 @@ static int stream_next_table(struct source *source, struct tce_geometry *geometr
 		return 0;
 	ret = tce_next_table(stream->reader, &header, err);
 	if (ret <= 0)
-		return ret < 0 ? ret : tce_set_error(err, TCE_ERR_TORN, 0, "scratch file");
+		return ret < 0 ?
+			       ret :
+			       tce_set_error(err, TCE_ERR_TORN, 0, "the scratch file has changed");
 	*geometry = stream->tables.list[stream->next++].geometry;
 	return 1;
 }

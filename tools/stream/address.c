@@ -81,9 +81,9 @@ bool check_address(const char *option, const char *address)
 	    fcntl((int)fd, F_GETFD) >= 0)
 		return true;
 	if (rest)
-		misuse("%s: '%s' is no open file descriptor above 2", option, address);
+		misuse("%s: '%s' is not an open file descriptor above 2", option, address);
 	else
-		misuse("%s: '%s' is none of unix:PATH, tcp:HOST:PORT and fd:N", option, address);
+		misuse("%s: '%s' is not unix:PATH, tcp:HOST:PORT or fd:N", option, address);
 	return false;
 }
 

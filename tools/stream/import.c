@@ -67,7 +67,7 @@ static int keep_table(struct imports *imports, struct import *import, struct tce
 		return tce_set_error(err, TCE_ERR_IO, -imports->fd, "cannot make a scratch file");
 	import->place = lseek(imports->fd, 0, SEEK_CUR);
 	if (import->place < 0)
-		return tce_set_error(err, TCE_ERR_IO, errno, "scratch file");
+		return tce_set_error(err, TCE_ERR_IO, errno, "cannot seek in the scratch file");
 	sink = tce_fd_sink(imports->fd);
 	ret = tce_create_writer(&writer, &sink, NULL, err);
 	if (ret < 0)
@@ -165,7 +165,7 @@ static int open_import(struct imports *imports, struct import *import, struct tc
 	int ret;
 
 	if (lseek(imports->fd, import->place, SEEK_SET) < 0)
-		return tce_set_error(err, TCE_ERR_IO, errno, "scratch file");
+		return tce_set_error(err, TCE_ERR_IO, errno, "cannot seek in the scratch file");
 	imports->current = import;
 	ret = tce_create_reader(&imports->reader, &source, err);
 	if (ret < 0)

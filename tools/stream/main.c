@@ -86,7 +86,7 @@ static int check_folder(const char *folder, struct tce_error *err)
 	int fd = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC), ret = TCE_OK;
 
 	if (fd < 0 || faccessat(AT_FDCWD, folder, W_OK | X_OK, AT_EACCESS)) {
-		ret = tce_set_error(err, TCE_ERR_IO, errno, "no images can be made there");
+		ret = tce_set_error(err, TCE_ERR_IO, errno, "cannot make images there");
 		name_error(err, folder);
 	}
 	if (fd >= 0)
@@ -139,7 +139,7 @@ static int parse_options(struct job *job, int argc, char **argv)
 			       CLI_GO :
 			       EXIT_MISUSE;
 	if (isatty(STDIN_FILENO) || isatty(STDOUT_FILENO))
-		return misuse("a stream cannot come from a terminal nor go to one");
+		return misuse("a stream can neither come from a terminal nor go to one");
 	return CLI_GO;
 }
 

@@ -227,7 +227,7 @@ static int run_both_ways(struct connection *connection)
 
 	ret = pthread_create(&back, NULL, relay_back, connection);
 	if (ret)
-		return tce_set_error(&connection->err, TCE_ERR_IO, ret, "no thread");
+		return tce_set_error(&connection->err, TCE_ERR_IO, ret, "cannot start a thread");
 	ret = copy_forward(connection);
 	if (ret < 0)
 		cut(connection);
@@ -374,7 +374,7 @@ int run_proxy(struct job *job)
 	int ret;
 
 	if (pipe2(proxy.wake, O_CLOEXEC) < 0) {
-		tce_set_error(&err, TCE_ERR_IO, errno, "no pipe");
+		tce_set_error(&err, TCE_ERR_IO, errno, "cannot make a pipe");
 		return print_error(&err);
 	}
 	signal_wake = proxy.wake[1];
