@@ -107,7 +107,7 @@ bool tce_run_has_zero(uint64_t tce, uint64_t stride, uint64_t count)
 	return tce_first_zero(tce, stride) < count;
 }
 
-/* Length of a run of which the first zero, if any, is no longer a part. */
+/* Length of a run, which ends before its first zero. */
 static size_t cut_at_zero(const uint64_t *words, size_t count, uint64_t stride)
 {
 	return min_u64(count, tce_first_zero(words[0], stride));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * What /proc says about a table's fd: its link, by which it is known, and what a patched kernel
- * has in its fdinfo: lines of name, colon, tab, value. A stock kernel has none of them.
+ * What /proc says about a table's fd: its link, by which a table is recognised, and its fdinfo. A
+ * patched kernel has lines of name, colon, tab and value there; a stock kernel has none.
  */
 #include <errno.h>
 #include <fcntl.h>

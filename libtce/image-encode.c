@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Cuts a table into blocks, and each block into the extents that say it shortest. What is decided,
- * is decided from the contents of aligned blocks of TCE_BLOCK_MAX entries and from nothing else, so
- * one table always gives the same bytes.
+ * Cuts a table into blocks, and each block into the extents that take the fewest bytes. All
+ * decisions depend only on the contents of aligned blocks of TCE_BLOCK_MAX entries, so the same
+ * table always gives the same bytes.
  */
 #include "image-private.h"
 

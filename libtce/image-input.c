@@ -58,8 +58,8 @@ int tce_seek_image(struct tce_reader *reader, uint64_t offset, struct tce_error 
 }
 
 /*
- * Read a record; the caller frees it. What it holds is one of the six kinds, nothing else. With its
- * size word it is the first @length bytes of @reader->buf.
+ * Read a record; the caller frees it. It is of one of the six kinds. With its size word it is the
+ * first @length bytes of @reader->buf.
  */
 int tce_read_record(struct tce_reader *reader, TceRecord **record, size_t *length,
 		    struct tce_error *err)

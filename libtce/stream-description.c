@@ -296,7 +296,7 @@ static int take_device(struct json *json, struct stream_section *section)
 	return ret;
 }
 
-/* Is that section, the @n th that the description tells of, the one that was seen? */
+/* Is this section, the @n th of the description, the one that was seen? */
 static bool section_agrees(const struct stream_section *told, size_t n,
 			   const struct stream_section *sections, size_t count)
 {

@@ -28,10 +28,10 @@
 #include "hash.h"
 #include "stream-private.h"
 
-/* Short pieces of the stream wait for each other up to this size, until more is waited for. */
+/* Short pieces of the stream are put together up to this size, as long as more is there. */
 #define PENDING_MAX (CHUNK_MAX / 16)
 
-/* An image has more bytes than so many entries, whatever they are. */
+/* Any image has more bytes than this many entries. */
 #define RAW_MAX 8
 
 /**

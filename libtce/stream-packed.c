@@ -252,7 +252,7 @@ static int end_stream(struct unpacker *unpacker)
 	return ret < 0 ? ret : 0;
 }
 
-/* Go to the next chunk that is no table's, or begin a table. 1, 0 at the end, or an error. */
+/* Go to the next chunk outside tables, or begin a table. Return: 1, 0 at the end, or an error. */
 static int next_part(struct unpacker *unpacker)
 {
 	int ret = next_chunk(unpacker);

@@ -96,8 +96,8 @@ struct stream_section {
 	uint64_t length; /* of its contents, header and footer not counted */
 	uint32_t instance;
 	bool is_table;
-	bool replaced;	/* its runs go on as others */
-	uint64_t grown; /* which are so many bytes longer, modulo 2^64 */
+	bool replaced;	/* other runs are sent in place of its own */
+	uint64_t grown; /* by how many bytes they are longer, modulo 2^64 */
 	/* The description may tell the size of the runs, at this place in it. */
 	uint64_t runs_size;
 	size_t runs_at, runs_len;
@@ -151,7 +151,7 @@ enum chunk_type {
 #define ENTRIES_FREE	 (1ULL << 27)
 #define ENTRIES_PER_BYTE (1ULL << 13)
 
-/* How many entries may be written of a stream that has brought so many bytes. */
+/* How many entries a stream may make us write after @bytes of it have been read. */
 static inline uint64_t tce_stream_allow_entries(uint64_t bytes)
 {
 	return ENTRIES_FREE + bytes * ENTRIES_PER_BYTE;

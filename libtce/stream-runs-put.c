@@ -5,7 +5,7 @@
  */
 #include "stream-runs.h"
 
-/* A run of so many entries is shorter than they are. */
+/* From this many entries on, a run takes fewer bytes than the entries. */
 #define RUN_MIN 4
 
 static int put_record(struct run_writer *writer, size_t size, struct tce_error *err)

@@ -14,15 +14,14 @@
  *
  * (a name: u8 length and its bytes; a footer: 7e and the section's be32 id.) Contents have no
  * length. Those of RAM and of the hashed page table, the only iterated sections of a PAPR
- * guest, are parsed. Those of devices are told by the description, but that comes last, when
- * the source has already sent everything and takes its migration for done; to wait for
- * it would mean to hold every table back and to tell no source of a destination that failed.
- * So a device's contents are taken to end where its footer is followed by something that can
- * follow it, tables are parsed by their own structure, and the description is the check in the
- * end. If a guest cheats (it can put what looks like a section into its NVRAM), packing still
- * is byte-exact, as it would be of any bytes, and those who want to *see* the tables are told not
- * to trust what they saw. What a guest can gain is that its own migration fails, by a false table
- * that reaches past the stream's end.
+ * guest, are parsed. The description tells those of devices, but it comes last, when the source has
+ * sent everything and considers its migration done. Waiting for it would hold every table back, and
+ * a source would not hear that its destination has failed. So a device's contents end where its
+ * footer is followed by something that can follow it, and tables are parsed by their own structure.
+ * The description is checked at the end. If a guest cheats (it can put what looks like a section
+ * into its NVRAM), packing is still exact to the byte, as for any bytes, and whoever looks at the
+ * tables is told not to trust them. All that a guest gains is that its own migration fails, because
+ * of a false table that reaches past the stream's end.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -83,7 +82,7 @@ static int scan_machine(struct scanner *scan)
 	return tce_stream_skip(in, len - keep, what);
 }
 
-/* Capabilities without which the destination would not understand what follows. */
+/* Capabilities that the destination must know to understand what follows. */
 static int scan_capabilities(struct scanner *scan)
 {
 	static const char what[] = "the capabilities";
@@ -385,8 +384,8 @@ static int check_description(struct scanner *scan, const char *json, size_t len)
 }
 
 /*
- * Tables that go on as other runs have other sizes than the description tells: put one that tells
- * the right ones in its place.
+ * Tables that are sent as other runs have other sizes than the description says: replace it by one
+ * with the right sizes.
  */
 static int correct_description(struct scanner *scan, size_t head, size_t len)
 {
@@ -417,7 +416,7 @@ static int correct_description(struct scanner *scan, size_t head, size_t len)
 	return ret;
 }
 
-/* The description, after the mark: be32 length, JSON. What it follows has not been sent yet. */
+/* The description, after the mark: be32 length, JSON. The bytes before it are not sent yet. */
 static int scan_description(struct scanner *scan)
 {
 	struct stream_input *in = &scan->in;
@@ -467,9 +466,8 @@ static int copy_rest(struct stream_input *in)
 }
 
 /*
- * The end mark. Sections need not have ended: a background snapshot's RAM never does. Bytes may
- * follow the description, those of a file that was longer or of a device: they are nobody's, but
- * are not lost.
+ * The end mark. Sections need not have ended: a background snapshot's RAM never does. If a file was
+ * longer, or is a device, bytes follow the description. They mean nothing, but they are kept.
  */
 static int scan_end(struct scanner *scan)
 {

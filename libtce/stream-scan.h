@@ -41,11 +41,11 @@ struct iterated {
 /**
  * struct scanner - a stream that is being looked through
  * @in: the stream.
- * @hooks: who wants to see its tables, or NULL.
+ * @hooks: are shown its tables; or NULL.
  * @footers: sections have footers; valid when @footers_known is set.
- * @footers_known: the first section that has ended told.
+ * @footers_known: a section has ended, which tells whether there are footers.
  * @ignore_shared: RAM blocks come with an address.
- * @mapped_ram: RAM is not in the stream but in places of its file that the stream tells.
+ * @mapped_ram: RAM is not in the stream but elsewhere in its file; the stream says where.
  * @page_sizes: of the RAM blocks together, if postcopy has been announced; else 0.
  * @page_bytes: of a RAM page in the stream.
  * @iterated: sections sent in parts.
@@ -56,7 +56,7 @@ struct iterated {
  * @words: TCE_BLOCK_MAX entries of a table.
  * @tables: the stream's tables without their bytes, or NULL.
  * @replacement: of the records of the table that is being parsed, or NULL.
- * @made: entries that those who look on had to make of runs with zeros among them.
+ * @made: entries that the hooks had to make of runs with zeros among them.
  */
 struct scanner {
 	struct stream_input in;
@@ -84,7 +84,7 @@ int tce_stream_scan_iterated(struct scanner *scan, struct iterated *section);
 int tce_stream_scan_bitmaps(struct stream_input *in);
 int tce_stream_scan_disks(struct stream_input *in);
 
-/* stream-device.c: is that a command of QEMU's, and has it as many bytes? */
+/* stream-device.c: is this a command of QEMU's, with the right number of bytes? */
 bool tce_stream_is_command(uint16_t command, uint16_t len);
 
 /* The same file: go past the contents of a device's section and its footer. */

@@ -22,7 +22,7 @@
 /* A byte may become "\xHH". */
 #define ESCAPE_MAX 4
 
-/* The first surrogate that stands for a byte which is no UTF-8; the byte is added. */
+/* The surrogate for a byte that is not UTF-8 is this plus the byte. */
 #define ODD_BYTE 0xdc00
 
 const char *program = "tce";
@@ -34,7 +34,7 @@ void begin_program(const char *name)
 
 	program = name;
 	setlocale(LC_CTYPE, "");
-	/* Who started it may ignore it, and then nobody hears how a child ended. */
+	/* It may be ignored already, and then nobody hears how a child ended. */
 	signal(SIGCHLD, SIG_DFL);
 	/* Reading from and writing to an O_PATH descriptor fails with EBADF. */
 	do {

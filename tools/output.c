@@ -35,7 +35,7 @@ static void block_ending(sigset_t *old)
 	sigprocmask(SIG_BLOCK, &set, old);
 }
 
-/* Signals that are ignored, as nohup(1) has it, or that have a handler already stay so. */
+/* Signals that are ignored, as under nohup(1), or that have a handler stay as they are. */
 static void handle_ending(void)
 {
 	const struct sigaction action = { .sa_handler = discard_unfinished,
@@ -55,7 +55,7 @@ int create_output_file(struct tce_file **file, const char *path, struct tce_erro
 	sigset_t old;
 	int ret;
 
-	/* A pipe may wait for its reader for ever. It has nothing that could be removed. */
+	/* Opening a pipe may wait for a reader for ever. There is nothing to remove. */
 	if (!stat(path, &st) && !S_ISREG(st.st_mode))
 		return tce_create_file(file, path, err);
 	handle_ending();

@@ -21,11 +21,11 @@ int find_vmm_fd(const struct tce_vmm *vmm, pid_t pid, int fd, struct tce_table *
 		struct tce_error *err);
 
 /**
- * check_fd_number() - may this number be an inherited table's?
+ * check_fd_number() - whether this can be the number of an inherited table
  * @fd: what --fd says.
  *
- * What is printed goes to standard output and standard error: they are no tables. To be called
- * before any file is opened.
+ * Standard output and standard error can't be tables, because messages go there. Call this before
+ * any file is opened.
  *
  * Return: %CLI_GO, or an exit code after a message.
  */

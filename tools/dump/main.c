@@ -193,7 +193,7 @@ static int parse_options(struct options *options, int argc, char **argv)
 	live = options->pid.given || options->fd.given;
 	if (options->mode == MODE_WATCH && !live)
 		return misuse("--watch is for live tables: --pid or --fd is needed");
-	/* "--watch 5" is as good as "--watch=5": live tables have no other operand. */
+	/* "--watch 5" means "--watch=5": live tables have no other operand. */
 	if (options->mode == MODE_WATCH && !options->seconds_text && operands[0])
 		options->seconds_text = *operands++;
 	if (options->choice.json && !modes[options->mode].has_json)

@@ -11,7 +11,7 @@
 
 #include "dump/map.h"
 
-/* Where there is no terminal to ask. */
+/* If there is no terminal to ask. */
 #define COLUMNS_DEFAULT 64
 #define COLUMNS_MIN	8
 

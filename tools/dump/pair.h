@@ -42,7 +42,7 @@ int list_tables(struct table_list *list, struct source *source, const struct cho
  * @b_name: name of its source.
  * @err: which tables cannot be told apart.
  *
- * A LIOBN that each list has once is one table. Where one has it more often, the VMs tell.
+ * A LIOBN that each list has once is one table. If a list has it more often, the VMs decide.
  *
  * Return: 0, or a negative status.
  */

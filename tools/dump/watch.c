@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The live tables of a VMM, again and again: pictures in place on a terminal, else a line for each
- * table. Tables are found anew each time, as a guest may make and drop them. Nothing but reading
- * is done to them: a dirty log belongs to whoever has switched it on.
+ * The live tables of a VMM, again and again: on a terminal pictures that are redrawn in place,
+ * elsewhere a line for each table. Tables are looked for each time, because a guest may make and
+ * drop them. They are only read: a dirty log belongs to the one who has started it.
  */
 #include <errno.h>
 #include <inttypes.h>

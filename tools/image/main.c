@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * tce-image: make TCE images of what is no live table: of JSON, of several images, of one's parts.
+ * tce-image: make TCE images from JSON, from several images, or from the parts of one.
  */
 #include <string.h>
 

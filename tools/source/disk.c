@@ -157,7 +157,7 @@ static bool is_wanted(struct search *search, const char *id, const char *name)
 	if (strcmp(search->wanted, id))
 		return !search->by_id && !strcmp(search->wanted, name);
 	if (!search->by_id) {
-		/* What has it as a name is not meant. */
+		/* An ID takes precedence over names. */
 		search->by_id = true;
 		search->found = 0;
 		search->names[0] = '\0';

@@ -159,7 +159,7 @@ ssize_t read_filter(struct filter *filter, void *buf, size_t len)
 	return got < 0 ? -errno : got;
 }
 
-/* Returns a process's status as waitpid() has it; 0 for one that has been waited for. */
+/* Returns the status that waitpid() gives; 0 for a process that has been waited for. */
 static int reap(pid_t *pid)
 {
 	int status = 0;

@@ -8,7 +8,7 @@
 #include "source/disk.h"
 #include "source/source.h"
 
-/* Enough for every kind to know its own. */
+/* Enough to recognise every kind. */
 #define HEAD_SIZE 4096
 
 static const struct {

@@ -97,7 +97,7 @@ static void set_tcp_options(int fd)
 {
 	const int on = 1;
 
-	/* What goes back is small and waited for. Fails for what is no TCP socket. */
+	/* Answers are short, and the other side waits for them. Fails if it is not TCP. */
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	/* A host that has vanished says nothing. */
 	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));

@@ -70,7 +70,7 @@ static int run_filter(struct job *job)
 	struct tce_error err = TCE_ERROR_INIT;
 	int ret;
 
-	/* Fails where the limit is lower or it is no pipe; then it is only slower. */
+	/* Fails if the limit is lower or it is not a pipe. Then it is only slower. */
 	(void)fcntl(STDIN_FILENO, F_SETPIPE_SZ, PIPE_SIZE);
 	(void)fcntl(STDOUT_FILENO, F_SETPIPE_SZ, PIPE_SIZE);
 	ret = copy_stream(job, &source, &sink, true, &stats, &err);

@@ -101,7 +101,7 @@ static void stop_proxy(int number)
 	errno = sys_errno;
 }
 
-/* The first bytes once more, then the rest. */
+/* First the bytes that were read already, then the rest. */
 static ssize_t read_on(void *ctx, void *buf, size_t len)
 {
 	struct connection *connection = ctx;
@@ -143,7 +143,7 @@ static void *relay_back(void *ctx)
 	bool gone;
 	int ret = relay(&source, connection->from, &gone);
 
-	/* Who is not there to hear the answer says himself, by what he sends, whether he failed. */
+	/* If the receiver of the answer has gone, what it has sent tells whether it failed. */
 	connection->back_errno = gone ? 0 : -ret;
 	/* What has failed at one end has failed for the other; what has ended has only ended. */
 	shutdown(connection->from, connection->back_errno ? SHUT_RDWR : SHUT_WR);
@@ -234,7 +234,7 @@ static int run_both_ways(struct connection *connection)
 	else
 		shutdown(connection->to, SHUT_WR);
 	pthread_join(back, NULL);
-	/* The end of what came is then no fault of who sent it. */
+	/* Then it is not the sender's fault that its data ends. */
 	if (connection->back_errno && (!ret || connection->err.code == TCE_ERR_TORN)) {
 		ret = tce_set_error(&connection->err, TCE_ERR_IO, connection->back_errno,
 				    "the other end has closed the connection");

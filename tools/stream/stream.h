@@ -88,9 +88,9 @@ int end_import(struct imports *imports, const struct tce_stream_table *table,
 	       struct tce_error *err);
 
 /**
- * check_imports_used() - the stream has ended: had it every table that was to be replaced?
- * @imports: all of them.
- * @err: the first that it had not.
+ * check_imports_used() - whether the stream had every table that was to be replaced
+ * @imports: all of them. The stream has ended.
+ * @err: the first one that it did not have.
  *
  * Return: 0, or %TCE_ERR_NO_TABLE.
  */
