@@ -270,30 +270,56 @@ static bool read_tables(struct document *document)
 	return false;
 }
 
+static bool find_tables(struct document *document)
+{
+	struct json *json = &document->json;
+
+	if (document->has_tables)
+		return fail_json(json, "there are tables twice");
+	document->has_tables = true;
+	return get_json_place(json, &document->tables) && skip_json_value(json);
+}
+
+static bool read_made_by(struct document *document)
+{
+	return read_json_string(&document->json, document->made_by, STRING_SIZE);
+}
+
+static bool skip_source(struct document *document)
+{
+	return skip_json_value(&document->json);
+}
+
+static bool read_document_member(struct document *document, const char *key)
+{
+	static const struct {
+		const char *key;
+		bool (*read)(struct document *document);
+	} members[] = {
+		{ "tables", find_tables },
+		{ "made_by", read_made_by },
+		{ "source", skip_source },
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(members); i++)
+		if (!strcmp(key, members[i].key))
+			return members[i].read(document);
+	return fail_json(&document->json, "there is no member \"%s\"", key);
+}
+
 /* Go over all of it: where are the tables, and who made them? */
 static bool read_document(struct document *document)
 {
 	struct json *json = &document->json;
 	char key[JSON_STRING_SIZE];
-	bool first = true, ok;
+	bool first = true;
 
 	if (!begin_json_list(json, '{'))
 		return false;
-	while (next_json_member(json, &first, key) && key[0]) {
-		if (!strcmp(key, "tables")) {
-			ok = (!document->has_tables || fail_json(json, "there are tables twice")) &&
-			     get_json_place(json, &document->tables) && skip_json_value(json);
-			document->has_tables = true;
-		} else if (!strcmp(key, "made_by")) {
-			ok = read_json_string(json, document->made_by, STRING_SIZE);
-		} else if (!strcmp(key, "source")) {
-			ok = skip_json_value(json);
-		} else {
-			ok = fail_json(json, "there is no member \"%s\"", key);
-		}
-		if (!ok)
+	while (next_json_member(json, &first, key) && key[0])
+		if (!read_document_member(document, key))
 			return false;
-	}
 	return !json->err->code && end_json(json) &&
 	       (document->has_tables || fail_json(json, "there are no tables in it"));
 }

@@ -34,30 +34,55 @@ static const struct cli cli = {
 	.count = ARRAY_SIZE(option_table),
 };
 
-/* Return: 0, or a negative status; 1 after a message about the command line. */
-static int run(char **operands, const char *output, struct tce_error *err)
+static int run_from_json(char *const *names, const char *output, struct tce_error *err)
 {
-	const char *what = operands[0];
+	return image_from_json(*names, output, err);
+}
 
-	operands++;
-	if (!strcmp(what, "merge")) {
-		if (!operands[0])
-			return misuse("merge: one or more sources are needed") > 0;
-		return merge_images(operands, output, err);
+static int run_split(char *const *names, const char *output, struct tce_error *err)
+{
+	return split_image(*names, output, err);
+}
+
+static const struct command {
+	const char *name;
+	int (*run)(char *const *names, const char *output, struct tce_error *err);
+	bool several; /* inputs; the others have one */
+} commands[] = {
+	{ "from-json", run_from_json, false },
+	{ "merge", merge_images, true },
+	{ "split", run_split, false },
+};
+
+/* Return: the command, or NULL after a message about the command line. */
+static const struct command *find_command(char *const *operands)
+{
+	size_t i;
+
+	if (!operands[0]) {
+		misuse("one of from-json, merge and split must be given");
+		return NULL;
 	}
-	if (strcmp(what, "from-json") && strcmp(what, "split"))
-		return misuse("'%s' is not from-json, merge or split", what) > 0;
-	if (!operands[0] || operands[1])
-		return misuse("%s: one input is needed", what) > 0;
-	if (!strcmp(what, "split"))
-		return split_image(operands[0], output, err);
-	return image_from_json(operands[0], output, err);
+	for (i = 0; i < ARRAY_SIZE(commands); i++)
+		if (!strcmp(operands[0], commands[i].name))
+			break;
+	if (i == ARRAY_SIZE(commands)) {
+		misuse("'%s' is not from-json, merge or split", operands[0]);
+		return NULL;
+	}
+	if (operands[1] && (commands[i].several || !operands[2]))
+		return &commands[i];
+	misuse(commands[i].several ? "%s: one or more sources are needed" :
+				     "%s: one input is needed",
+	       operands[0]);
+	return NULL;
 }
 
 int main(int argc, char **argv)
 {
 	struct tce_error err = TCE_ERROR_INIT;
 	struct options options = { 0 };
+	const struct command *command;
 	char **operands;
 	int ret;
 
@@ -65,14 +90,11 @@ int main(int argc, char **argv)
 	ret = cli_parse(&cli, &options, argc, argv, &operands);
 	if (ret != CLI_GO)
 		return ret;
-	if (!operands[0])
-		return misuse("one of from-json, merge and split must be given");
+	command = find_command(operands);
+	if (!command)
+		return EXIT_MISUSE;
 	if (!options.output)
 		return misuse("--output is needed");
-	ret = run(operands, options.output, &err);
-	if (ret > 0)
-		return EXIT_MISUSE;
-	if (ret < 0)
-		return print_error(&err);
-	return finish_output(EXIT_DONE);
+	ret = command->run(operands + 1, options.output, &err);
+	return ret < 0 ? print_error(&err) : finish_output(EXIT_DONE);
 }
