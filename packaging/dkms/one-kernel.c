@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Takes the place of module_init() in book3s.c for a kernel without MODVERSIONS, whose name alone
- * would say what its modules may be loaded into: kvm.ko loads into the build that it was compared
- * with, and no other.
+ * Takes the place of module_init() in a module for a kernel without MODVERSIONS, whose name alone
+ * would say what its modules may be loaded into: one with this loads into the build that it was
+ * compared with, and no other. `prepare' puts the module's own function for MODULE_START.
  */
 #include <linux/utsname.h>
 #include <generated/utsversion.h>
@@ -15,6 +15,6 @@ static int __init tce_kvm_init(void)
 		pr_err("tce-kvm: built for %s, and this is %s\n", UTS_VERSION, running);
 		return -ENOEXEC;
 	}
-	return kvmppc_book3s_init();
+	return MODULE_START();
 }
 module_init(tce_kvm_init);

@@ -2,11 +2,7 @@
 # Put behind KVM's own Makefile (arch/powerpc/kvm/Makefile) by `prepare': the modules are built
 # outside of the kernel's tree, against a vmlinux without the series.
 tce-kvm-top := $(src)/../../..
-
-# KVM's headers with the series come before the kernel's own.
-LINUXINCLUDE := -I$(tce-kvm-top)/arch/powerpc/include \
-	-I$(tce-kvm-top)/arch/powerpc/include/uapi \
-	-I$(tce-kvm-top)/include -I$(tce-kvm-top)/include/uapi $(LINUXINCLUDE)
+include $(tce-kvm-top)/headers.mk
 ccflags-y := -I$(src) -I$(tce-kvm-top)/virt/kvm
 
 # What this is built from and vmlinux have the same structures, or it is not built.
