@@ -7,5 +7,8 @@ ccflags-y := -I$(src) -I$(tce-kvm-top)/virt/kvm
 
 # What this is built from and vmlinux have the same structures, or it is not built.
 kvm-y += ../../../layout.o ../../../eventfd-id.o
+# kvm-hv goes with this kvm only.
+kvm-y += ../../../pair-kvm.o
+kvm-hv-y += ../../../pair-hv.o
 # These answer hcalls in the module, too: of nested guests.
 kvm-hv-$(CONFIG_SPAPR_TCE_IOMMU) += book3s_hv_rm_tce.o ../../../p9-perf.o
