@@ -5,14 +5,19 @@
 set -euo pipefail
 LAB=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 TOP=$(cd "$LAB/../.." && pwd)
-CACHE=${TCE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tce}
+CACHE=${TCE_CACHE:-${XDG_CACHE_HOME:-${HOME:?is not set, nor is TCE_CACHE}/.cache}/tce}
 CROSS=powerpc64le-linux-gnu-
 GUEST_SUITE=trixie	# the lab's POWER userland: CRIU 4.1.1 and QEMU 10.0
 export DEBIAN_FRONTEND=noninteractive
-mkdir -p "$CACHE"
 
 say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
 die() { say "$*"; exit 1; }
+
+# The kernel's build can't do with a space, and the emulator takes a comma for an option's end.
+case $CACHE in
+*[[:space:],:]*) die "$CACHE: no space, comma or colon, please (set TCE_CACHE to another folder)" ;;
+esac
+mkdir -p "$CACHE"
 
 # hash_of FILE|STRING...: one short name for everything a product is made from
 hash_of() {
