@@ -6,6 +6,20 @@
 #include "stream-private.h"
 #include "stream-trip.h"
 
+/* A table behind what @m has is found, as all of it is understood. */
+static void check_table_behind(struct maker *m)
+{
+	struct tce_stream_stats stats;
+	uint64_t word = 3;
+
+	put_table(m, 9, 0x80000000, 12, 0, &word, 1);
+	put_8(m, 0);
+	assert_int_equal(round_trip(m, 0, &stats), 0);
+	assert_true(stats.understood);
+	assert_int_equal(stats.tables, 1);
+	free_maker(m);
+}
+
 /* The RAM of a background snapshot never ends; its tables are seen all the same. */
 static void ram_need_not_end(void **state)
 {
@@ -84,8 +98,6 @@ static void disks_are_understood(void **state)
 {
 	static uint8_t block[1 << 20];
 	struct maker m = { .footers = true };
-	struct tce_stream_stats stats;
-	uint64_t word = 3;
 
 	put_bytes(&m, "QEVM\0\0\0\3", 8);
 	put_section(&m, 1, 1, "block", 0, 1);
@@ -109,21 +121,15 @@ static void disks_are_understood(void **state)
 	put_be32(&m, 8);
 	put_bytes(&m, "\x20\1", 2); /* complete, end */
 	put_footer(&m, 3);
-	put_table(&m, 9, 0x80000000, 12, 0, &word, 1);
-	put_8(&m, 0);
-	assert_int_equal(round_trip(&m, 0, &stats), 0);
-	assert_true(stats.understood);
-	assert_int_equal(stats.tables, 1);
-	free_maker(&m);
+	check_table_behind(&m);
 }
 
 /* RAM that is in places of its own in the file. */
 static void mapped_ram_is_understood(void **state)
 {
 	static const uint8_t ram[3 << 20];
-	struct tce_stream_stats stats;
 	struct maker m = { .footers = true };
-	uint64_t word = 3, at;
+	uint64_t at;
 
 	put_bytes(&m,
 		  "QEVM\0\0\0\3\7\0\0\0\7pseries\5\x1a"
@@ -140,12 +146,7 @@ static void mapped_ram_is_understood(void **state)
 	put_bytes(&m, ram, (3 << 20) - (at + 77));
 	put_be64(&m, 0x10);
 	put_footer(&m, 2);
-	put_table(&m, 9, 0x80000000, 12, 0, &word, 1);
-	put_8(&m, 0);
-	assert_int_equal(round_trip(&m, 0, &stats), 0);
-	assert_true(stats.understood);
-	assert_int_equal(stats.tables, 1);
-	free_maker(&m);
+	check_table_behind(&m);
 }
 
 static void old_machines_have_no_footers(void **state)
