@@ -322,7 +322,8 @@ static long call_store(struct fuzz *f)
 
 static long call_dup(struct fuzz *f)
 {
-	enum fuzz_kind kind = (enum fuzz_kind)(FUZZ_TABLE + fuzz_below(f, 2));
+	static const enum fuzz_kind kinds[] = { FUZZ_TABLE, FUZZ_VIEW, FUZZ_DEVICE };
+	enum fuzz_kind kind = kinds[fuzz_below(f, 3)];
 
 	return fuzz_keep(f, kind, fcntl(fuzz_fd(f, kind), F_DUPFD_CLOEXEC, 10));
 }
@@ -330,8 +331,8 @@ static long call_dup(struct fuzz *f)
 /* VMs and vCPUs are closed by those that take their places. */
 static long call_close(struct fuzz *f)
 {
-	static const enum fuzz_kind kinds[] = { FUZZ_TABLE, FUZZ_DEVICE, FUZZ_OTHER };
-	enum fuzz_kind kind = kinds[fuzz_below(f, 3)];
+	static const enum fuzz_kind kinds[] = { FUZZ_TABLE, FUZZ_VIEW, FUZZ_DEVICE, FUZZ_OTHER };
+	enum fuzz_kind kind = kinds[fuzz_below(f, 4)];
 	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
 	return fuzz_keep(f, kind, null);

@@ -321,6 +321,51 @@ static long device_attr(struct fuzz *f)
 	return ioctl(fuzz_fd(f, FUZZ_DEVICE), requests[fuzz_below(f, 3)], &attr);
 }
 
+/* The sources of XIVE, of which few are tried so that some of them are there. */
+static long xive_source(struct fuzz *f, unsigned long request, __u32 group)
+{
+	struct kvm_device_attr attr = {
+		.group = group,
+		.attr = fuzz_one_in(f, 16) ? fuzz_number(f) : fuzz_below(f, 8),
+		.addr = (u64)(fuzz_one_in(f, 8) ? fuzz_address(f) : f->buffer),
+	};
+
+	f->buffer[0] = fuzz_one_in(f, 2) ? fuzz_number(f) : fuzz_below(f, 4);
+	return ioctl(fuzz_fd(f, FUZZ_DEVICE), request, &attr);
+}
+
+static long set_source(struct fuzz *f)
+{
+	return xive_source(f, KVM_SET_DEVICE_ATTR, KVM_DEV_XIVE_GRP_SOURCE);
+}
+
+static long get_source(struct fuzz *f)
+{
+	return xive_source(f, KVM_GET_DEVICE_ATTR, KVM_DEV_XIVE_GRP_SOURCE);
+}
+
+static long set_source_config(struct fuzz *f)
+{
+	return xive_source(f, KVM_SET_DEVICE_ATTR, KVM_DEV_XIVE_GRP_SOURCE_CONFIG);
+}
+
+static long get_source_config(struct fuzz *f)
+{
+	return xive_source(f, KVM_GET_DEVICE_ATTR, KVM_DEV_XIVE_GRP_SOURCE_CONFIG);
+}
+
+bool fuzz_kvm_has_xive(void)
+{
+	struct kvm_create_device create = { .type = KVM_DEV_TYPE_XIVE,
+					    .flags = KVM_CREATE_DEVICE_TEST };
+	int vm = ioctl(kvm, KVM_CREATE_VM, 0);
+	bool has = vm >= 0 && !ioctl(vm, KVM_CREATE_DEVICE, &create);
+
+	if (vm >= 0)
+		close(vm);
+	return has;
+}
+
 static long set_memory(struct fuzz *f)
 {
 	struct kvm_userspace_memory_region region = {
@@ -350,18 +395,29 @@ static long memory_dirty_log(struct fuzz *f)
 
 static long enable_cap(struct fuzz *f)
 {
-	static const __u32 caps[] = { KVM_CAP_PPC_DIRTY_LOG_FULL, KVM_CAP_PPC_ENABLE_HCALL,
-				      KVM_CAP_SPAPR_TCE_FD };
 	static const __u64 hcalls[] = { H_PUT_TCE, H_STUFF_TCE, H_PUT_TCE_INDIRECT };
-	struct kvm_enable_cap enable = { .cap = caps[fuzz_below(f, 3)] };
+	struct kvm_enable_cap enable = { .cap = fuzz_one_in(f, 3) ? KVM_CAP_PPC_DIRTY_LOG_FULL :
+								    KVM_CAP_PPC_ENABLE_HCALL };
 
 	if (enable.cap == KVM_CAP_PPC_ENABLE_HCALL) {
 		enable.args[0] = hcalls[fuzz_below(f, 3)];
 		enable.args[1] = !fuzz_one_in(f, 4);
-	} else if (fuzz_one_in(f, 4)) {
-		enable.flags = (__u32)fuzz_number(f);
-		enable.args[0] = fuzz_number(f);
 	}
+	if (fuzz_one_in(f, 8))
+		enable.flags = (__u32)fuzz_number(f);
+	if (fuzz_one_in(f, 8))
+		enable.args[fuzz_below(f, 4)] = fuzz_number(f);
+	return ioctl(fuzz_fd(f, FUZZ_VM), KVM_ENABLE_CAP, &enable);
+}
+
+/* The VM's tables are attached strictly from then on. */
+static long enable_strict(struct fuzz *f)
+{
+	struct kvm_enable_cap enable = { .cap = KVM_CAP_SPAPR_TCE_FD,
+					 .args = { KVM_SPAPR_TCE_FD_REPLAY_STRICT } };
+
+	if (fuzz_one_in(f, 4))
+		enable.args[fuzz_below(f, 4)] = fuzz_number(f);
 	return ioctl(fuzz_fd(f, FUZZ_VM), KVM_ENABLE_CAP, &enable);
 }
 
@@ -371,7 +427,34 @@ static long check_extension(struct fuzz *f)
 		     fuzz_one_in(f, 2) ? KVM_CAP_SPAPR_TCE_FD : fuzz_below(f, 300));
 }
 
-static long table_log(struct fuzz *f)
+static long open_view(struct fuzz *f)
+{
+	struct kvm_spapr_tce_view view = { .liobn = any_liobn(f), .vm_fd = fuzz_fd(f, FUZZ_VM) };
+
+	if (fuzz_one_in(f, 16))
+		view.vm_fd = fuzz_any_fd(f);
+	if (fuzz_one_in(f, 16))
+		view.flags = (__u32)fuzz_number(f);
+	return fuzz_keep(f, FUZZ_VIEW, ioctl(kvm, KVM_SPAPR_TCE_OPEN_VIEW, &view));
+}
+
+/* What has a dirty log: a table or a view, and sometimes anything. */
+static int log_fd(struct fuzz *f)
+{
+	return fuzz_one_in(f, 3) ? fuzz_fd(f, FUZZ_VIEW) : fuzz_any_fd(f);
+}
+
+static long start_log(struct fuzz *f)
+{
+	return ioctl(log_fd(f), KVM_SPAPR_TCE_START_DIRTY_LOG);
+}
+
+static long stop_log(struct fuzz *f)
+{
+	return ioctl(log_fd(f), KVM_SPAPR_TCE_STOP_DIRTY_LOG);
+}
+
+static long get_log(struct fuzz *f)
 {
 	struct kvm_spapr_tce_dirty_log log = {
 		.first = fuzz_one_in(f, 2) ? 0 : fuzz_below(f, 64) << 15,
@@ -379,37 +462,37 @@ static long table_log(struct fuzz *f)
 					     fuzz_below(f, 64) << 15,
 		.bitmap = (u64)fuzz_address(f),
 	};
-	int fd = fuzz_any_fd(f);
 
-	switch (fuzz_below(f, 10)) {
+	switch (fuzz_below(f, 8)) {
 	case 0:
-		return ioctl(fd, KVM_SPAPR_TCE_STOP_DIRTY_LOG);
-	case 1:
-	case 2:
-		return ioctl(fd, KVM_SPAPR_TCE_START_DIRTY_LOG);
-	case 3:
 		log.first = fuzz_number(f);
 		log.count = fuzz_number(f);
 		break;
-	case 4:
+	case 1:
 		log.flags = (__u32)fuzz_number(f);
 		log.pad = (__u32)fuzz_number(f);
 		break;
 	}
-	return ioctl(fd, KVM_SPAPR_TCE_GET_DIRTY_LOG, &log);
+	return ioctl(log_fd(f), KVM_SPAPR_TCE_GET_DIRTY_LOG, &log);
 }
 
-static long vcpu_events(struct fuzz *f)
+static long get_events(struct fuzz *f)
+{
+	return ioctl(fuzz_fd(f, FUZZ_VCPU), GET_VCPU_EVENTS, fuzz_address(f));
+}
+
+/* Those of a vCPU, changed, for the same one or another. */
+static long set_events(struct fuzz *f)
 {
 	int from = fuzz_fd(f, FUZZ_VCPU), to = fuzz_one_in(f, 2) ? from : fuzz_fd(f, FUZZ_VCPU);
 	unsigned char events[EVENTS_WORDS * 8] = { 0 };
-	long ret = ioctl(from, GET_VCPU_EVENTS, events);
 
+	ioctl(from, GET_VCPU_EVENTS, events);
 	/* All that is not reserved is in the first 40 bytes. */
 	for (u64 n = fuzz_below(f, 4); n; n--)
 		events[fuzz_below(f, fuzz_one_in(f, 10) ? sizeof(events) : 40)] =
 			(unsigned char)(fuzz_one_in(f, 2) ? fuzz_below(f, 5) : fuzz_random(f));
-	return ret | ioctl(to, SET_VCPU_EVENTS, events);
+	return ioctl(to, SET_VCPU_EVENTS, events);
 }
 
 static long vcpu_other(struct fuzz *f)
@@ -467,11 +550,24 @@ const struct fuzz_call fuzz_kvm_calls[] = {
 	{ "memory dirty log", 4, memory_dirty_log },
 	{ "enable capability", 4, enable_cap },
 	{ "check extension", 2, check_extension },
-	{ "table dirty log", 30, table_log },
-	{ "vCPU events", 10, vcpu_events },
+	{ "enable strict attaching", 2, enable_strict },
+	{ "open view", 8, open_view },
+	{ "start dirty log", 6, start_log },
+	{ "get dirty log", 21, get_log },
+	{ "stop dirty log", 3, stop_log },
+	{ "get vCPU events", 4, get_events },
+	{ "set vCPU events", 8, set_events },
 	{ "vCPU, other", 6, vcpu_other },
 	{ "device attribute", 12, device_attr },
 	{ "statistics", 3, statistics },
 	{ "eventfd", 4, eventfds },
+	{ NULL, 0, NULL },
+};
+
+const struct fuzz_call fuzz_xive_calls[] = {
+	{ "set XIVE source", 4, set_source },
+	{ "get XIVE source", 4, get_source },
+	{ "set XIVE source's target", 4, set_source_config },
+	{ "get XIVE source's target", 4, get_source_config },
 	{ NULL, 0, NULL },
 };

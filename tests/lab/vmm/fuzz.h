@@ -13,7 +13,7 @@
 
 #include "guest.h"
 
-enum fuzz_kind { FUZZ_VM, FUZZ_VCPU, FUZZ_TABLE, FUZZ_DEVICE, FUZZ_OTHER, FUZZ_KINDS };
+enum fuzz_kind { FUZZ_VM, FUZZ_VCPU, FUZZ_TABLE, FUZZ_VIEW, FUZZ_DEVICE, FUZZ_OTHER, FUZZ_KINDS };
 
 #define FUZZ_PLACES	16 /* of each kind, at most */
 #define FUZZ_BUFFER	(64UL << 10)
@@ -43,13 +43,16 @@ struct fuzz_call {
 	long (*make)(struct fuzz *f);
 };
 
-extern const struct fuzz_call fuzz_kvm_calls[], fuzz_file_calls[], fuzz_vfio_calls[];
+extern const struct fuzz_call fuzz_kvm_calls[], fuzz_xive_calls[], fuzz_file_calls[],
+	fuzz_vfio_calls[];
 
 /* Whether there is a device to attach; opens it. */
 bool fuzz_vfio_open(void);
 /* Makes room for guests' memory and for mappings. */
 void fuzz_kvm_init(void);
 void fuzz_file_init(void);
+/* Whether the host's KVM has XIVE's device. */
+bool fuzz_kvm_has_xive(void);
 
 u64 fuzz_random(struct fuzz *f);
 /* Less than n. */
@@ -77,7 +80,7 @@ struct fuzz_window fuzz_window(u64 liobn);
 
 /* An fd of this kind; -1 when the place is empty. Another thread may close it at any time. */
 int fuzz_fd(struct fuzz *f, enum fuzz_kind kind);
-/* Mostly a table, sometimes anything. */
+/* Mostly a table, or a view of one; sometimes anything. */
 int fuzz_any_fd(struct fuzz *f);
 int fuzz_fd_at(enum fuzz_kind kind, unsigned int place);
 /* Puts an fd into a place, whose last one is closed; fails (-1) with a negative fd. */

@@ -45,7 +45,7 @@ static struct worker {
 } worker[MAX_THREADS];
 
 static int pool[FUZZ_KINDS][FUZZ_PLACES];
-static const unsigned int places[FUZZ_KINDS] = { 3, 6, 8, 6, 8 };
+static const unsigned int places[FUZZ_KINDS] = { 3, 6, 8, 4, 6, 8 };
 static bool stop;
 static __thread struct fuzz *current;
 
@@ -101,7 +101,7 @@ int fuzz_fd(struct fuzz *f, enum fuzz_kind kind)
 
 int fuzz_any_fd(struct fuzz *f)
 {
-	enum fuzz_kind kind = FUZZ_TABLE;
+	enum fuzz_kind kind = fuzz_one_in(f, 8) ? FUZZ_VIEW : FUZZ_TABLE;
 
 	if (fuzz_one_in(f, 5))
 		kind = (enum fuzz_kind)fuzz_below(f, FUZZ_KINDS);
@@ -396,6 +396,8 @@ int main(int argc, char **argv)
 	fuzz_kvm_init();
 	fuzz_file_init();
 	add_calls(fuzz_kvm_calls);
+	if (fuzz_kvm_has_xive())
+		add_calls(fuzz_xive_calls);
 	add_calls(fuzz_file_calls);
 	if (fuzz_vfio_open())
 		add_calls(fuzz_vfio_calls);
