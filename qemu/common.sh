@@ -68,18 +68,19 @@ qemu_source() {
 # use_meson: QEMU wants a newer meson than Debian 12 has, but meson is nothing but Python, and
 # QEMU's configure takes a module that Python finds.
 use_meson() {
-	local have dir=$CACHE/meson-$GUEST_SUITE opts
+	local have dir=$CACHE/meson-$GUEST_SUITE
 	have=$(meson --version 2>/dev/null || echo 0)
 	! dpkg --compare-versions "$have" ge "$MESON_WANTED" || return 0
-	if [ ! -d "$dir" ]; then
-		opts=$(apt_with "$GUEST_SUITE") || return
+	(
+		flock 8
+		[ ! -d "$dir" ] || exit 0
+		opts=$(apt_with "$GUEST_SUITE") || exit
 		rm -rf "$dir.new"
-		mkdir -p "$dir.new"
+		mkdir -p "$dir.new" && cd "$dir.new" || exit
 		# shellcheck disable=SC2086
-		(cd "$dir.new" && apt-get $opts -qq download meson >&2 &&
-			dpkg-deb -x meson_*.deb .) || return
-		mv "$dir.new" "$dir"
-	fi
+		apt-get $opts -qq download meson >&2 && dpkg-deb -x meson_*.deb . &&
+			mv "$dir.new" "$dir"
+	) 8>"$dir.lock" || return
 	export PYTHONPATH=$dir/usr/lib/python3/dist-packages
 }
 

@@ -84,27 +84,26 @@ bootstrap() {
 
 # apt_with SUITE...: an apt configuration of our own in $CACHE/apt, which knows the
 # given suites (binary and source) beside nothing else. The machine's stays as it is.
-# Prints the options to give to apt-get.
+# Prints the options to give to apt-get. Jobs that run side by side may need the same lists.
 apt_with() {
 	local dir="$CACHE/apt/$*" mirror suite
 	dir=${dir// /+}
 	mirror=$(debian_mirror)
 	mkdir -p "$dir"/{parts,lists/partial,cache/archives/partial}
-	{
+	local opts="-o Dir::Etc::SourceList=/dev/null -o Dir::Etc::SourceParts=$dir/parts \
+-o Dir::State::Lists=$dir/lists -o Dir::Cache=$dir/cache -o APT::Sandbox::User=root"
+	(
+		flock 8
 		for suite; do
 			printf 'Types: deb deb-src\nURIs: %s\nSuites: %s\n' "$mirror" "$suite"
 			printf 'Components: main\nSigned-By: %s\n\n' "$KEYRING"
-		done
-	} > "$dir/parts/lab.sources.new"
-	local opts="-o Dir::Etc::SourceList=/dev/null -o Dir::Etc::SourceParts=$dir/parts \
--o Dir::State::Lists=$dir/lists -o Dir::Cache=$dir/cache -o APT::Sandbox::User=root"
-	if ! cmp -s "$dir/parts/lab.sources.new" "$dir/parts/lab.sources" ||
-	   [ -z "$(find "$dir/lists" -maxdepth 1 -name '*Packages*' -mmin -720 2>/dev/null)" ]; then
-		mv "$dir/parts/lab.sources.new" "$dir/parts/lab.sources"
+		done >"$dir/sources.new"
+		cmp -s "$dir/sources.new" "$dir/parts/lab.sources" && [ -n "$(find "$dir/lists" \
+			-maxdepth 1 -name '*Packages*' -mmin -720 2>/dev/null)" ] && exit
+		mv "$dir/sources.new" "$dir/parts/lab.sources"
 		# shellcheck disable=SC2086
 		apt-get $opts update -qq >&2
-	fi
-	rm -f "$dir/parts/lab.sources.new"
+	) 8>"$dir/lock" || return
 	printf '%s\n' "$opts"
 }
 
@@ -161,17 +160,18 @@ kernel_patches() {
 # kernel_package SUITE BASE: the suite's package linux-source-BASE unpacked by the machine's own
 # mirror, in a folder with a file "version"; what the machine has installed is of no concern
 kernel_package() {
-	local suite=$1 package=linux-source-$2 dir=$CACHE/source-$1 opts
+	local suite=$1 package=linux-source-$2 dir=$CACHE/source-$1
 	[ "$2" = 6.12 ] || dir=$dir-$2
-	if [ ! -f "$dir/version" ]; then
-		opts=$(apt_with "$suite") || return 1
-		rm -rf "$dir" && mkdir -p "$dir"
+	(
+		flock 8
+		[ ! -f "$dir/version" ] || exit 0
+		opts=$(apt_with "$suite") || exit
+		rm -rf "$dir" && mkdir -p "$dir" && cd "$dir" || exit
 		# shellcheck disable=SC2086
-		(cd "$dir" && apt-get $opts -o Dir::State::status=/dev/null \
-			-qq download "$package" >&2 &&
+		apt-get $opts -o Dir::State::status=/dev/null -qq download "$package" >&2 &&
 			dpkg-deb -x "$package"_*.deb . &&
 			dpkg-deb -f "$package"_*.deb Version >version.new &&
-			rm -f "$package"_*.deb && mv version.new version) || return 1
-	fi
+			rm -f "$package"_*.deb && mv version.new version
+	) 8>"$dir.lock" || return
 	printf '%s\n' "$dir"
 }
