@@ -493,6 +493,7 @@ int main(int argc, char **argv)
 	test_contended_entries();
 	test_removed_window();
 	test_windows_under_load();
+	test_windows_while_attaching();
 	close_device();
 	test_closed_container();
 	close_container();

@@ -68,6 +68,7 @@ void test_random(u64 seed);
 void test_no_container(void);
 void test_removed_window(void);
 void test_windows_under_load(void);
+void test_windows_while_attaching(void);
 void test_shared_entries(void);
 void test_closed_container(void);
 

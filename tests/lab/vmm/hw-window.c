@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@
 #include "hw-test.h"
 
 #define ROUNDS	    8
+#define ATTACHES    300
 #define SHARED_RUNS 60
 #define BLOCK	    256UL
 #define PAGE	    4096UL
@@ -121,6 +123,44 @@ void test_windows_under_load(void)
 	check(unregistered, "removed under load: nothing is mapped any more", "%s",
 	      strerror(errno));
 	stop_guests("removed under load: the guests go on");
+	table_close(t);
+}
+
+static void *replace_windows(void *arg)
+{
+	const bool *stop = arg;
+
+	while (!__atomic_load_n(stop, __ATOMIC_RELAXED)) {
+		create_first_window(12);
+		remove_window();
+	}
+	return NULL;
+}
+
+/*
+ * A window goes while KVM looks for it: there is one, or there is none. What else could be found is
+ * memory that was freed, which only a kernel with KASAN says for sure.
+ */
+void test_windows_while_attaching(void)
+{
+	struct table *t = create_table(12);
+	bool stop = false;
+	pthread_t thread;
+	int other = 0;
+
+	need(!pthread_create(&thread, NULL, replace_windows, &stop), "a thread");
+	for (int i = 0; i < ATTACHES && !other; i++) {
+		int kvm_vfio = try_attach(t);
+
+		if (kvm_vfio >= 0)
+			detach(kvm_vfio);
+		else if (errno != EINVAL)
+			other = errno;
+	}
+	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+	check(!other, "removed while attaching: it is attached, or there is none", "%s",
+	      strerror(other));
 	table_close(t);
 }
 
