@@ -494,6 +494,7 @@ int main(int argc, char **argv)
 	test_removed_window();
 	test_windows_under_load();
 	test_windows_while_attaching();
+	test_replaced_windows();
 	close_device();
 	test_closed_container();
 	close_container();

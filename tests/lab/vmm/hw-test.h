@@ -69,6 +69,7 @@ void test_no_container(void);
 void test_removed_window(void);
 void test_windows_under_load(void);
 void test_windows_while_attaching(void);
+void test_replaced_windows(void);
 void test_shared_entries(void);
 void test_closed_container(void);
 

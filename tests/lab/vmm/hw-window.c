@@ -164,6 +164,27 @@ void test_windows_while_attaching(void)
 	table_close(t);
 }
 
+/* Windows that are replaced under a table: what the host has of the old ones is given back. */
+void test_replaced_windows(void)
+{
+	struct table *t = create_table(12);
+	int kvm_vfio;
+
+	create_first_window(12);
+	kvm_vfio = attach(t);
+	for (int round = 0; round < ROUNDS; round++) {
+		create_window(12);
+		need(!attach_also(kvm_vfio, t), "attaching the new window");
+	}
+	check(table_info(t, "tce-hw-tables") == 1, "replaced windows: the table has the last one",
+	      "it has %ld", table_info(t, "tce-hw-tables"));
+	remove_window();
+	detach(kvm_vfio);
+	check(table_info(t, "tce-hw-tables") == 0, "replaced windows: ... and then none",
+	      "it has %ld", table_info(t, "tce-hw-tables"));
+	table_close(t);
+}
+
 /*
  * The same entries, of one hardware table, are changed by vCPUs through a table, by the host
  * through another one that the group is attached to, and by VFIO.
