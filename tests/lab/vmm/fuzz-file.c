@@ -29,7 +29,7 @@ void fuzz_file_init(void)
 	maps = mmap(NULL, FUZZ_MAPS * FUZZ_MAP_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (maps == MAP_FAILED) {
 		perror("tce-kernel-fuzz: mmap");
-		exit(1);
+		exit(2);
 	}
 }
 

@@ -53,7 +53,7 @@ void fuzz_kvm_init(void)
 	kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	if (guest_memory == MAP_FAILED || run_area == MAP_FAILED || kvm < 0) {
 		perror("tce-kernel-fuzz: /dev/kvm");
-		exit(1);
+		exit(2);
 	}
 }
 

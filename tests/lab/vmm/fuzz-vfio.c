@@ -57,7 +57,7 @@ bool fuzz_vfio_open(void)
 	    ioctl(container, VFIO_SET_IOMMU, VFIO_SPAPR_TCE_v2_IOMMU) ||
 	    (device = ioctl(group, VFIO_GROUP_GET_DEVICE_FD, name)) < 0) {
 		perror("tce-kernel-fuzz: vfio");
-		exit(1);
+		exit(2);
 	}
 	return true;
 }

@@ -372,7 +372,7 @@ static void start_threads(void)
 				      .buffer = aligned_alloc(FUZZ_BUFFER, FUZZ_BUFFER) };
 		if (!w->f.buffer || pthread_create(&w->thread, NULL, work, w)) {
 			fputs("tce-kernel-fuzz: no thread\n", stderr);
-			exit(1);
+			exit(2);
 		}
 	}
 }

@@ -35,7 +35,8 @@ void die(const char *fmt, ...)
 	vfprintf(stderr, fmt, ap);
 	va_end(ap);
 	fputc('\n', stderr);
-	exit(1);
+	/* Not 1, which is for checks that failed: whoever reads those has all of them then. */
+	exit(2);
 }
 
 void vm_fail(struct vm *vm, const char *fmt, ...)
