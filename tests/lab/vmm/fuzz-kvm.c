@@ -9,6 +9,7 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "fuzz.h"
@@ -22,6 +23,8 @@
 #define RUN_ROOM      (256UL << 10)
 #define SLOT_SIZE     FUZZ_GUEST_SIZE
 #define SLOTS	      6
+#define XIVE_PLACE    1 /* of devices */
+#define XIVE_SOURCES  4
 
 #define MSR_FOR_GUEST (1UL << 63 | 1UL << 12 | 1) /* 64 bits, machine checks, little-endian */
 #define LPCR_ILE      0x02000000UL
@@ -301,8 +304,11 @@ static long make_device(struct fuzz *f)
 		create.flags = (__u32)fuzz_below(f, 4);
 	if (ioctl(fuzz_fd(f, FUZZ_VM), KVM_CREATE_DEVICE, &create))
 		return -1;
-	return create.flags & KVM_CREATE_DEVICE_TEST ? 0 :
-						       fuzz_keep(f, FUZZ_DEVICE, (int)create.fd);
+	if (create.flags & KVM_CREATE_DEVICE_TEST)
+		return 0;
+	if (create.type == KVM_DEV_TYPE_XIVE)
+		return fuzz_keep_at(FUZZ_DEVICE, XIVE_PLACE, (int)create.fd);
+	return fuzz_keep(f, FUZZ_DEVICE, (int)create.fd);
 }
 
 static long device_attr(struct fuzz *f)
@@ -322,36 +328,42 @@ static long device_attr(struct fuzz *f)
 }
 
 /* The sources of XIVE, of which few are tried so that some of them are there. */
-static long xive_source(struct fuzz *f, unsigned long request, __u32 group)
+static long xive_source(struct fuzz *f, unsigned long request, __u32 group, u64 value)
 {
 	struct kvm_device_attr attr = {
 		.group = group,
-		.attr = fuzz_one_in(f, 16) ? fuzz_number(f) : fuzz_below(f, 8),
+		.attr = fuzz_one_in(f, 16) ? fuzz_number(f) : fuzz_below(f, XIVE_SOURCES),
 		.addr = (u64)(fuzz_one_in(f, 8) ? fuzz_address(f) : f->buffer),
 	};
 
-	f->buffer[0] = fuzz_one_in(f, 2) ? fuzz_number(f) : fuzz_below(f, 4);
-	return ioctl(fuzz_fd(f, FUZZ_DEVICE), request, &attr);
+	f->buffer[0] = fuzz_one_in(f, 4) ? fuzz_number(f) : value;
+	return ioctl(fuzz_fd_at(FUZZ_DEVICE, XIVE_PLACE), request, &attr);
 }
 
 static long set_source(struct fuzz *f)
 {
-	return xive_source(f, KVM_SET_DEVICE_ATTR, KVM_DEV_XIVE_GRP_SOURCE);
+	return xive_source(f, KVM_SET_DEVICE_ATTR, KVM_DEV_XIVE_GRP_SOURCE, fuzz_below(f, 4));
 }
 
 static long get_source(struct fuzz *f)
 {
-	return xive_source(f, KVM_GET_DEVICE_ATTR, KVM_DEV_XIVE_GRP_SOURCE);
+	return xive_source(f, KVM_GET_DEVICE_ATTR, KVM_DEV_XIVE_GRP_SOURCE, 0);
 }
 
+/* A priority and a server that may be there, or none. */
 static long set_source_config(struct fuzz *f)
 {
-	return xive_source(f, KVM_SET_DEVICE_ATTR, KVM_DEV_XIVE_GRP_SOURCE_CONFIG);
+	u64 target = fuzz_below(f, 8) << KVM_XIVE_SOURCE_PRIORITY_SHIFT |
+		     fuzz_below(f, GUEST_MAX_CPUS) << KVM_XIVE_SOURCE_SERVER_SHIFT;
+
+	if (fuzz_one_in(f, 2))
+		target |= KVM_XIVE_SOURCE_MASKED_MASK;
+	return xive_source(f, KVM_SET_DEVICE_ATTR, KVM_DEV_XIVE_GRP_SOURCE_CONFIG, target);
 }
 
 static long get_source_config(struct fuzz *f)
 {
-	return xive_source(f, KVM_GET_DEVICE_ATTR, KVM_DEV_XIVE_GRP_SOURCE_CONFIG);
+	return xive_source(f, KVM_GET_DEVICE_ATTR, KVM_DEV_XIVE_GRP_SOURCE_CONFIG, 0);
 }
 
 bool fuzz_kvm_has_xive(void)
@@ -454,26 +466,36 @@ static long stop_log(struct fuzz *f)
 	return ioctl(log_fd(f), KVM_SPAPR_TCE_STOP_DIRTY_LOG);
 }
 
+/* A range of the fd's table that can be asked for, most times: it ends where a word does. */
+static void any_log_range(struct fuzz *f, int fd, struct kvm_spapr_tce_dirty_log *log)
+{
+	const u64 word = 64UL << KVM_SPAPR_TCE_DIRTY_SHIFT;
+	struct stat st;
+	u64 size;
+
+	if (fuzz_one_in(f, 8) || fstat(fd, &st) || st.st_size < 8) {
+		log->first = fuzz_number(f);
+		log->count = fuzz_number(f);
+		return;
+	}
+	size = (u64)st.st_size / 8;
+	log->first = fuzz_below(f, size / word + 1) * word;
+	log->count = size - log->first;
+	if (log->count > word && fuzz_one_in(f, 2))
+		log->count = (1 + fuzz_below(f, log->count / word)) * word;
+}
+
 static long get_log(struct fuzz *f)
 {
-	struct kvm_spapr_tce_dirty_log log = {
-		.first = fuzz_one_in(f, 2) ? 0 : fuzz_below(f, 64) << 15,
-		.count = fuzz_one_in(f, 2) ? fuzz_window(fuzz_below(f, FUZZ_LIOBNS)).size :
-					     fuzz_below(f, 64) << 15,
-		.bitmap = (u64)fuzz_address(f),
-	};
+	struct kvm_spapr_tce_dirty_log log = { .bitmap = (u64)fuzz_address(f) };
+	int fd = log_fd(f);
 
-	switch (fuzz_below(f, 8)) {
-	case 0:
-		log.first = fuzz_number(f);
-		log.count = fuzz_number(f);
-		break;
-	case 1:
+	any_log_range(f, fd, &log);
+	if (fuzz_one_in(f, 8)) {
 		log.flags = (__u32)fuzz_number(f);
 		log.pad = (__u32)fuzz_number(f);
-		break;
 	}
-	return ioctl(log_fd(f), KVM_SPAPR_TCE_GET_DIRTY_LOG, &log);
+	return ioctl(fd, KVM_SPAPR_TCE_GET_DIRTY_LOG, &log);
 }
 
 static long get_events(struct fuzz *f)
