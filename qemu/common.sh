@@ -7,22 +7,30 @@ QEMU_DIR=$TOP/qemu
 # configurations: this machine's (qtest and TCG), and the lab's hosts' (KVM alone)
 MESON_WANTED=1.5.0
 
-# series SUITE: the patches for a suite's QEMU, in apply order, without the cover letter
+# series SOURCE: the patches for these sources, in apply order, without the cover letter. Where a
+# version of QEMU wants another patch, the one of its name in the folder of that version takes its
+# place.
 series() {
-	local dir=$QEMU_DIR
-	[ "$1" = "$GUEST_SUITE" ] || [ "$1" = folder ] || dir=$QEMU_DIR/$1
-	find "$dir" -maxdepth 1 -name '[0-9]*.patch' ! -name '0000-*' | sort
+	local base patch
+	base=$(cut -d. -f1,2 "$1/VERSION")
+	for patch in "$QEMU_DIR"/[0-9]*.patch; do
+		[ ! -f "$QEMU_DIR/$base/${patch##*/}" ] || patch=$QEMU_DIR/$base/${patch##*/}
+		case $patch in
+		*/0000-*) ;;
+		*) printf '%s\n' "$patch" ;;
+		esac
+	done
 }
 
 # make_git_tree DIR: what is there is the tag "base"
 make_git_tree() {
-	git -C "$1" init -q
-	git -C "$1" config user.name lab
-	git -C "$1" config user.email lab@localhost
-	git -C "$1" config gc.auto 0
-	git -C "$1" add -Af
-	git -C "$1" commit -qm base
-	git -C "$1" tag base
+	git -C "$1" init -q &&
+		git -C "$1" config user.name lab &&
+		git -C "$1" config user.email lab@localhost &&
+		git -C "$1" config gc.auto 0 &&
+		git -C "$1" add -Af &&
+		git -C "$1" commit -qm base &&
+		git -C "$1" tag base
 }
 
 # folder_source DIR: a copy of QEMU's sources that are there, as qemu_source() gives one
@@ -41,28 +49,29 @@ folder_source() {
 qemu_source() {
 	local opts version dir
 	opts=$(apt_with "$1") || return
+	# An archive may name a version and not have its files; then the one before will do.
 	# shellcheck disable=SC2086
-	version=$(apt-cache $opts showsrc qemu | sed -n 's/^Version: *//p' | sort -V | tail -n 1)
-	[ -n "$version" ] || { say "no source package of QEMU in $1"; return 1; }
-	dir=$CACHE/qemu-${version#*:}
-	(
-		flock 8
-		[ ! -d "$dir/.git" ] || exit 0
-		rm -rf "$dir" "$dir.new"
-		mkdir -p "$dir.new"
-		cd "$dir.new"
-		say "unpacking QEMU $version"
-		# shellcheck disable=SC2086
-		# nothing here ends by set -e, as the shell is asked whether all went well
-		apt-get $opts -qq source --download-only "qemu=$version" || exit
-		dpkg-source --no-check -x ./*.dsc tree >/dev/null || exit
-		rm -rf tree/.pc
-		make_git_tree tree
-		mv tree "$dir"
-		cd "$CACHE"
-		rm -rf "$dir.new"
-	) 8>"$CACHE/source.lock" >&2 || return
-	printf '%s\n' "$dir"
+	for version in $(apt-cache $opts showsrc qemu | sed -n 's/^Version: *//p' | sort -Vr); do
+		dir=$CACHE/qemu-${version#*:}
+		! (flock 8 && unpack_qemu "$opts" "$version" "$dir") 8>"$CACHE/source.lock" >&2 ||
+			{ printf '%s\n' "$dir"; return; }
+	done
+	say "no source package of QEMU in $1"
+	return 1
+}
+
+# unpack_qemu APT-OPTIONS VERSION DIR
+unpack_qemu() {
+	[ ! -d "$3/.git" ] || return 0
+	rm -rf "$3" "$3.new"
+	mkdir -p "$3.new"
+	say "unpacking QEMU $2"
+	# nothing here ends by set -e, as the caller asks whether all went well
+	# shellcheck disable=SC2086
+	(cd "$3.new" && apt-get $1 -qq source --download-only "qemu=$2" &&
+		dpkg-source --no-check -x ./*.dsc tree >/dev/null && rm -rf tree/.pc) &&
+		make_git_tree "$3.new/tree" && mv "$3.new/tree" "$3" || return
+	rm -rf "$3.new"
 }
 
 # use_meson: QEMU wants a newer meson than Debian 12 has, but meson is nothing but Python, and
@@ -124,13 +133,13 @@ configure_qemu() {
 		{ tail -n 5 "$build/configure.log" >&2; return 1; }
 }
 
-# apply_series SOURCE SUITE: leaves the series on a detached HEAD of SOURCE, with a tag "series";
+# apply_series SOURCE: leaves the series on a detached HEAD of SOURCE, with a tag "series";
 # prints what went wrong.
 apply_series() {
 	local patches
-	mapfile -t patches < <(series "$2")
 	git -C "$1" am --abort >/dev/null 2>&1 || :
 	git -C "$1" checkout -qf --detach base
+	mapfile -t patches < <(series "$1")
 	[ "${#patches[@]}" -gt 0 ] || return 0
 	git -C "$1" am -q "${patches[@]}" 2>&1 || return
 	git -C "$1" tag -f series >/dev/null
