@@ -109,25 +109,75 @@ log_is_sound() {
 		END { exit bad }'
 }
 
-# The guest's uptime as it last said it, and the host's, in hundredths of a second.
-guest_up_at() {
+# The guest's uptime each time that it has said it, and the host's, in hundredths of a second.
+guest_up_ats() {
 	tr -d '\r' <"$DIR/guest.log" |
-		sed -n 's/.*verified, up \([0-9]*\)\.\([0-9]*\) s$/\1\2/p' | tail -n 1
+		sed -n 's/.*verified, up \([0-9]*\)\.\([0-9]*\) s$/\1\2/p'
 }
 host_up_at() { sed 's/\([0-9]*\)\.\([0-9]*\) .*/\1\2/' /proc/uptime; }
 
+# The guest's clock is held against the host's: clock_from, then what halts the guest and what lets
+# it go on, and clock_is_right. How far the guest's clock may go is known only within the time that
+# halting and continuing take. A host of another boot goes on with what is in $DIR/clock.
+CLOCK_SLACK=300 # from the guest's look at its clock until its line is read, in 1/100 s
+
+# now_says: the uptime in a line that the guest says now, for an older one may be a round old; it
+# is then $_up, and the host's $_host
+now_says() {
+	_said=$(guest_up_ats | wc -l)
+	if ! wait_for 120 says_more; then
+		tail -n 5 "$DIR/guest.log"
+		return 1
+	fi
+	_host=$(host_up_at)
+	_up=$(guest_up_ats | tail -n 1)
+}
+says_more() { [ "$(guest_up_ats | wc -l)" -gt "$_said" ]; }
+
+keep_clock() { echo "_from=$_from _least=$_least _most=$_most" >"$DIR/clock"; }
+kept_clock() { [ -s "$DIR/clock" ] && . "$DIR/clock"; }
+clock_from() {
+	now_says || return 1
+	_from=$_up _least=-$_host _most=-$_host
+	keep_clock
+}
+# clock_halts COMMAND..., clock_goes COMMAND...: the command halts the guest, or lets it go on
+clock_halts() {
+	kept_clock || return 1
+	_least=$((_least + $(host_up_at)))
+	"$@" || return 1
+	_most=$((_most + $(host_up_at)))
+	keep_clock
+}
+clock_goes() {
+	kept_clock || return 1
+	_most=$((_most - $(host_up_at)))
+	"$@" || return 1
+	_least=$((_least - $(host_up_at)))
+	keep_clock
+}
+clock_is_right() {
+	now_says || return 1
+	kept_clock || return 1
+	_went=$((_up - _from))
+	_least=$((_least + _host - CLOCK_SLACK))
+	_most=$((_most + _host + CLOCK_SLACK))
+	echo "the guest's clock went on by $_went: $_least to $_most are right (1/100 s)"
+	[ $_went -ge $_least ] && [ $_went -le $_most ]
+}
+
+# nothing_pending: of a stopped guest, whether QEMU's own interrupt controller (XICS or XIVE) has no
+# interrupt that a vCPU has yet to take
+nothing_pending() {
+	qmp human-monitor-command '{"command-line":"info pic"}' | sed 's/\\r\\n/\n/g' |
+		grep -E 'XIRR=|: +OS ' >/tmp/pic
+	[ -s /tmp/pic ] && ! grep -vE 'XIRR=..000000|OS +00 ' /tmp/pic
+}
+
 # clock_stops: the guest is stopped and continued by QMP; it goes on, its clock has stood meanwhile
 clock_stops() {
-	_guest=$(guest_up_at)
-	_host=$(host_up_at)
-	qmp stop && sleep 4 && qmp cont || return 1
-	_host=$((_host + 400))
-	goes_on || return 1
-	_guest=$(($(guest_up_at) - _guest))
-	_host=$(($(host_up_at) - _host))
-	echo "guest's clock: $_guest, host's without the stop: $_host (1/100 s)"
-	# what was said last before may be a round old
-	[ $_guest -le $((_host + ${pause:-0} * 100 + 300)) ]
+	clock_from && clock_halts qmp stop && sleep 8 && clock_goes qmp cont && clock_is_right &&
+		goes_on
 }
 
 # talk SOCKET TEXT PATTERN: says TEXT and waits for a line with PATTERN; it is in /tmp/talk.out.
