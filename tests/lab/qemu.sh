@@ -119,7 +119,7 @@ host_up_at() { sed 's/\([0-9]*\)\.\([0-9]*\) .*/\1\2/' /proc/uptime; }
 # The guest's clock is held against the host's: clock_from, then what halts the guest and what lets
 # it go on, and clock_is_right. How far the guest's clock may go is known only within the time that
 # halting and continuing take. A host of another boot goes on with what is in $DIR/clock.
-CLOCK_SLACK=300 # from the guest's look at its clock until its line is read, in 1/100 s
+CLOCK_SLACK=500 # from the guest's look at its clock until its line is read, in 1/100 s
 
 # now_says: the uptime in a line that the guest says now, for an older one may be a round old; it
 # is then $_up, and the host's $_host
