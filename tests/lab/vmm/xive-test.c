@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "check.h"
 #include "vm.h"
@@ -36,6 +38,27 @@ static void test_no_queue(void)
 	      "a source without a target");
 }
 
+static long map_page(long page, int flags)
+{
+	long size = sysconf(_SC_PAGESIZE);
+	void *map = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, flags, xive, page * size);
+
+	if (map != MAP_FAILED)
+		munmap(map, (size_t)size);
+	return map == MAP_FAILED ? -1 : 0;
+}
+
+/* The kernel can't copy such a page at a write, and had a BUG at the first access. */
+static void test_mappings(void)
+{
+	fails(map_page(KVM_XIVE_TIMA_PAGE_OFFSET, MAP_PRIVATE), EINVAL,
+	      "a private mapping of thread management is EINVAL");
+	fails(map_page(KVM_XIVE_ESB_PAGE_OFFSET, MAP_PRIVATE), EINVAL,
+	      "a private mapping of sources is EINVAL");
+	gives(map_page(KVM_XIVE_TIMA_PAGE_OFFSET, MAP_SHARED), 0, "a shared one of the former");
+	gives(map_page(KVM_XIVE_ESB_PAGE_OFFSET, MAP_SHARED), 0, "a shared one of the latter");
+}
+
 int main(void)
 {
 	struct vm_options opt = { .mem_size = 64UL << 20, .nvcpus = 1 };
@@ -52,6 +75,7 @@ int main(void)
 	if (ioctl(vm->vcpu[0].fd, KVM_ENABLE_CAP, &connect))
 		die("KVM_CAP_PPC_IRQ_XIVE: %s", strerror(errno));
 	test_no_queue();
+	test_mappings();
 	vm_destroy(vm);
 	return check_failures ? 1 : 0;
 }
