@@ -499,6 +499,7 @@ int main(int argc, char **argv)
 	test_replaced_windows();
 	close_device();
 	test_closed_container();
+	test_left_container();
 	close_container();
 	open_v1_container();
 	open_device(open_in_container());

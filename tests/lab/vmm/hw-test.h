@@ -27,8 +27,10 @@ void open_container(void);
 void open_v1_container(void);
 /* The device, whose group is in a container: its fd. */
 int open_in_container(void);
-/* The device has to be closed. */
+/* The device has to be closed, here and when the group leaves the container. */
 void close_container(void);
+void leave_container(void);
+void join_container(void);
 /* What is at `gpa` gets into the device through bus address `ioba`; see hw-test.c. */
 bool reads_through(u64 ioba, u64 gpa, u64 out, u64 out_gpa);
 bool writes_through(u64 ioba, u64 gpa, u64 out, u64 out_gpa);
@@ -72,6 +74,7 @@ void test_windows_while_attaching(void);
 void test_replaced_windows(void);
 void test_shared_entries(void);
 void test_closed_container(void);
+void test_left_container(void);
 
 /* hw-map.c: what VFIO is told to map, and what it and KVM map at once */
 void test_edges(void);

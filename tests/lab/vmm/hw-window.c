@@ -15,6 +15,7 @@
 
 #define ROUNDS	    8
 #define ATTACHES    300
+#define LEAVES	    300
 #define SHARED_RUNS 60
 #define BLOCK	    256UL
 #define PAGE	    4096UL
@@ -241,4 +242,36 @@ void test_closed_container(void)
 	detach(kvm_vfio);
 	table_close(t);
 	check(unregister_ram(), "closed container: nothing of it is mapped", "%s", strerror(errno));
+}
+
+static void *use_container(void *arg)
+{
+	const bool *stop = arg;
+
+	while (!__atomic_load_n(stop, __ATOMIC_RELAXED))
+		if (try_register(vm->slot[0].mem, vm->mem_size))
+			unregister_ram();
+	return NULL;
+}
+
+/*
+ * The group leaves the container, which then has nothing any more, in the middle of what a thread
+ * asks of it. What the thread may go on with is memory that was freed, which only a kernel with
+ * KASAN says for sure.
+ */
+void test_left_container(void)
+{
+	bool stop = false;
+	pthread_t thread;
+
+	need(!pthread_create(&thread, NULL, use_container, &stop), "a thread");
+	for (int i = 0; i < LEAVES; i++) {
+		leave_container();
+		join_container();
+	}
+	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+	unregister_ram();
+	check(try_register(vm->slot[0].mem, vm->mem_size) && unregister_ram(),
+	      "left container: it works afterwards", "%s", strerror(errno));
 }

@@ -53,28 +53,44 @@ void open_group_file(void)
 	need(group >= 0, path);
 }
 
-static void open_container_of(int type)
+static void open_container_file(void)
 {
 	container = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
 	need(container >= 0, "/dev/vfio/vfio");
+}
+
+static void join_container_of(int type)
+{
 	need(!ioctl(group, VFIO_GROUP_SET_CONTAINER, &container), "VFIO_GROUP_SET_CONTAINER");
 	need(!ioctl(container, VFIO_SET_IOMMU, type), "VFIO_SET_IOMMU");
 }
 
+void join_container(void)
+{
+	join_container_of(VFIO_SPAPR_TCE_v2_IOMMU);
+}
+
+void leave_container(void)
+{
+	need(!ioctl(group, VFIO_GROUP_UNSET_CONTAINER), "VFIO_GROUP_UNSET_CONTAINER");
+}
+
 void open_container(void)
 {
-	open_container_of(VFIO_SPAPR_TCE_v2_IOMMU);
+	open_container_file();
+	join_container();
 }
 
 void open_v1_container(void)
 {
-	open_container_of(VFIO_SPAPR_TCE_IOMMU);
+	open_container_file();
+	join_container_of(VFIO_SPAPR_TCE_IOMMU);
 	need(!ioctl(container, VFIO_IOMMU_ENABLE), "VFIO_IOMMU_ENABLE");
 }
 
 void close_container(void)
 {
-	need(!ioctl(group, VFIO_GROUP_UNSET_CONTAINER), "VFIO_GROUP_UNSET_CONTAINER");
+	leave_container();
 	close(container);
 }
 
