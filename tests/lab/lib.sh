@@ -26,11 +26,12 @@ refuses() {
 	_rc=$?
 	if [ $_rc -ne "$_code" ]; then
 		not_ok "$_name: \`$*' exited with $_rc, not $_code: $(head -n 3 /tmp/refuses.err)"
+		return 1
 	elif [ -n "$_text" ] && ! grep -qF -- "$_text" /tmp/refuses.err; then
 		not_ok "$_name: stderr lacks '$_text': $(head -n 3 /tmp/refuses.err)"
-	else
-		ok "$_name"
+		return 1
 	fi
+	ok "$_name"
 }
 
 # says NAME CODE TEXT COMMAND...: the same, of all that it says; that is in /tmp/said then
@@ -43,6 +44,7 @@ says() {
 		ok "$_what"
 	else
 		not_ok "$_what: exit code $_rc: $(head -n 12 /tmp/said)"
+		return 1
 	fi
 }
 
