@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * tce-hcall-test: what the fast path of TCE hcalls may not do though every answer would be right:
- * read a list that the VMM keeps from itself, or change what the guest has in registers that no
- * hcall is about. One line a check, for the lab's scenarios.
+ * read a list that the VMM keeps from itself, change what the guest has in registers that no hcall
+ * is about, or keep the host's CPU for itself. One line a check, for the lab's scenarios.
  */
 #include <endian.h>
 #include <errno.h>
@@ -23,6 +23,10 @@
 #define PMU_ROUNDS  100UL
 /* The others may have met an interrupt of the host, which is a full exit. */
 #define PMU_KEPT 90UL
+/* More than the guest can make while the host sleeps this often, for a tenth of a second. */
+#define ENDLESS	      (1UL << 40)
+#define HOST_NAPS     20
+#define ENDLESS_LEAST 1000UL
 
 static struct vm *vm;
 static struct table *table;
@@ -126,6 +130,29 @@ static void test_pmu(void)
 	      vcpu->guest->pmu_kept, PMU_ROUNDS);
 }
 
+/*
+ * A guest that makes nothing but TCE hcalls, each of them for the fast path, which goes back to the
+ * guest: the host's only CPU has to come back to its other threads all the same.
+ */
+static void test_host_goes_on(void)
+{
+	struct vcpu *vcpu = &vm->vcpu[0];
+	struct guest_op *op = vm_ram(vm, vcpu->guest->ops);
+	u64 before, made;
+
+	*op = (struct guest_op){ .in = { H_PUT_TCE, LIOBN, 0, MAPPED(0x5000) } };
+	vcpu->guest->loop_count = ENDLESS;
+	vcpu->guest->loop_stride = 0x1000;
+	vcpu->guest->loop_mask = (ENTRIES - 1) << 12;
+	before = fast_count();
+	vcpu_start(vcpu, guest_timed_loop);
+	for (int i = 0; i < HOST_NAPS; i++)
+		usleep(100000);
+	made = fast_count() - before;
+	check(made >= ENDLESS_LEAST, "host: it goes on while a guest makes nothing but TCE hcalls",
+	      "the fast path has answered %lu only", made);
+}
+
 int main(int argc, char **argv)
 {
 	struct vm_options opt = { .mem_size = 64UL << 20, .nvcpus = 1 };
@@ -140,6 +167,7 @@ int main(int argc, char **argv)
 	table = table_find(vm, LIOBN);
 	test_unreadable_list();
 	test_pmu();
+	test_host_goes_on(); /* leaves the guest running */
 	vm_destroy(vm);
 	return check_failures ? 1 : 0;
 }
