@@ -538,9 +538,11 @@ static int cmd_race(struct session *s, int argc, char **argv)
 
 static int cmd_leak(struct session *s, int argc, char **argv)
 {
-	u64 count;
+	u64 count, held = 0;
 
-	return parse(s, argv[1], &count) ?: leak(s, count);
+	if (parse(s, argv[1], &count) || (argc > 2 && parse(s, argv[2], &held)))
+		return -1;
+	return leak(s, count, held);
 }
 
 static int cmd_pause(struct session *s, int argc, char **argv)
@@ -729,8 +731,9 @@ static const struct {
 	{ "race", 2, 1 + GUEST_MAX_TABLES, cmd_race,
 	  "UPDATES LIOBN...   so many updates by the guests, "
 	  "while the host does all it can to empty tables" },
-	{ "leak", 1, 1, cmd_leak,
-	  "COUNT   create, use and close so many tables; memory must be as before" },
+	{ "leak", 1, 2, cmd_leak,
+	  "COUNT [HELD]   create, use and close so many tables; memory must be as before, "
+	  "but for HELD KiB that the kernel holds back of what was freed" },
 	{ "pause", 0, 0, cmd_pause, "  hold all vCPUs where they are" },
 	{ "resume", 0, 0, cmd_resume, "  let them run on" },
 	{ "stop", 0, 0, cmd_stop, "  end the endless pattern" },

@@ -32,6 +32,6 @@ int random_hcalls(struct session *s, u64 seed, u64 count, bool punched, struct t
 
 /* race.c */
 int race(struct session *s, u64 updates, struct table **tables, int n);
-int leak(struct session *s, u64 count);
+int leak(struct session *s, u64 count, u64 held);
 
 #endif
