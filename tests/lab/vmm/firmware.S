@@ -3,8 +3,11 @@
  * The firmware that criu-pairs gives to QEMU (-bios) in place of its own: it needs no disk, no
  * interrupt and no kernel, and is at work at once. It writes to the TCE table of the first PCI host
  * bridge for ever and looks at what it wrote a lap before. After each entry it puts the number of
- * entries so far into COUNT_AT, or FAILED when an hcall or an entry was not as it should be: then
- * it stops. tce-dump shows both. QEMU starts it at 0x100, in real mode, big-endian.
+ * entries so far into COUNT_AT, or FAILED when an hcall or an entry was not as it should be, and
+ * from then on nothing else. tce-dump shows both. It never stops making hcalls: a guest that runs
+ * without an exit can keep the CPU of an emulated nested host for ever, as the emulator takes it
+ * back only if the time was not over yet when the guest went on. QEMU starts it at 0x100, in real
+ * mode, big-endian.
  */
 #define H_GET_TCE 0x1c
 #define H_PUT_TCE 0x20
@@ -55,7 +58,7 @@ wrong:	li	6, FAILED
 	li	3, H_PUT_TCE
 	mr	4, 14
 	sc	1
-	b	.
+	b	wrong
 
 	/* put: the TCE in r6 at the bus address in r5 */
 put:	li	3, H_PUT_TCE
