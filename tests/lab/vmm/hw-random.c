@@ -181,7 +181,7 @@ void test_random(u64 seed)
 	char name[64];
 
 	state = seed * 0x9e3779b97f4a7c15UL + 1;
-	for (__u32 hw = 12; hw <= 16; hw += 4)
+	for (__u32 hw = 12; hw <= most_hw_shift(); hw += 4)
 		for (u64 shift = hw; shift <= MAX_PAGE_SHIFT; shift += 4) {
 			int before = check_failures;
 			bool free;

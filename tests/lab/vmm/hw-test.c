@@ -481,8 +481,7 @@ int main(int argc, char **argv)
 	register_memory(vm->slot[1].mem, PART_SIZE / 2);
 	create_window(12);
 	test_updates();
-	/* Memory in pages of 4 KiB can't be mapped by larger ones of the hardware. */
-	create_window(getpagesize() < 1 << 16 ? 12 : 16);
+	create_window(most_hw_shift());
 	test_half_mapped();
 	create_window(12);
 	test_replay();

@@ -47,6 +47,8 @@ int try_vfio_unmap(u64 ioba, u64 size);
 int try_window(__u32 page_shift, u64 size, u64 *start);
 /* Makes a window of this page size at bus address 0, where none is. */
 void create_first_window(__u32 page_shift);
+/* Of the largest pages of hardware, 2^12 or 2^16 bytes, that can map memory's pages. */
+__u32 most_hw_shift(void);
 void remove_window(void);
 /* Replaces one by another. */
 void create_window(__u32 page_shift);

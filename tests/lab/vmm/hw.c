@@ -185,6 +185,11 @@ int try_window(__u32 page_shift, u64 size, u64 *start)
 	return ret;
 }
 
+__u32 most_hw_shift(void)
+{
+	return getpagesize() < 1 << 16 ? 12 : 16;
+}
+
 void create_first_window(__u32 page_shift)
 {
 	u64 start;
