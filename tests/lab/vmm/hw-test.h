@@ -47,7 +47,7 @@ int try_vfio_unmap(u64 ioba, u64 size);
 int try_window(__u32 page_shift, u64 size, u64 *start);
 /* Makes a window of this page size at bus address 0, where none is. */
 void create_first_window(__u32 page_shift);
-/* Of the largest pages of hardware, 2^12 or 2^16 bytes, that can map memory's pages. */
+/* The page shift, 12 or 16, of the largest hardware pages that the kernel's own pages fill. */
 __u32 most_hw_shift(void);
 void remove_window(void);
 /* Replaces one by another. */
