@@ -77,6 +77,9 @@ void test_edges(void)
 
 	test_nothing();
 	test_no_window();
+	/* The kernel warned of this. */
+	check(!try_register(mem, 0) && errno == EINVAL, "edges: no memory is not registered", "%s",
+	      strerror(errno));
 	fails(try_vfio_map(WINDOW - PAGE, mem, 2 * PAGE), EINVAL, "edges: a map past the end");
 	fails(try_vfio_map(PAGE, mem, -PAGE), EINVAL, "edges: a map that wraps");
 	fails(try_vfio_map(PAGE / 2, mem, PAGE), EINVAL, "edges: a map from inside of a page");

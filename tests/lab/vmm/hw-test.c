@@ -500,6 +500,7 @@ int main(int argc, char **argv)
 	close_device();
 	test_closed_container();
 	test_left_container();
+	test_first_comers();
 	close_container();
 	open_v1_container();
 	open_device(open_in_container());

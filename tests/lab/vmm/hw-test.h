@@ -77,6 +77,7 @@ void test_replaced_windows(void);
 void test_shared_entries(void);
 void test_closed_container(void);
 void test_left_container(void);
+void test_first_comers(void);
 
 /* hw-map.c: what VFIO is told to map, and what it and KVM map at once */
 void test_edges(void);

@@ -8,6 +8,8 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -16,6 +18,7 @@
 #define ROUNDS	    8
 #define ATTACHES    300
 #define LEAVES	    300
+#define COMERS	    150
 #define SHARED_RUNS 60
 #define BLOCK	    256UL
 #define PAGE	    4096UL
@@ -274,4 +277,46 @@ void test_left_container(void)
 	unregister_ram();
 	check(try_register(vm->slot[0].mem, vm->mem_size) && unregister_ram(),
 	      "left container: it works afterwards", "%s", strerror(errno));
+}
+
+/* Registers `mem` once both processes are here. */
+static bool register_at_once(int *arrived, void *mem)
+{
+	__atomic_add_fetch(arrived, 1, __ATOMIC_SEQ_CST);
+	while (__atomic_load_n(arrived, __ATOMIC_SEQ_CST) < 2)
+		;
+	return try_register(mem, 1 << 16);
+}
+
+/* A container belongs to the process that comes first, also if two come first at once. */
+void test_first_comers(void)
+{
+	int *arrived = mmap(NULL, 1 << 16, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+			    0);
+	void *mem = mmap(NULL, 1 << 16, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int both = 0, none = 0, status;
+
+	need(arrived != MAP_FAILED && mem != MAP_FAILED, "memory");
+	for (int i = 0; i < COMERS; i++) {
+		bool first;
+		pid_t pid;
+
+		leave_container();
+		join_container();
+		*arrived = 0;
+		pid = fork();
+		need(pid >= 0, "fork");
+		if (!pid)
+			_exit(register_at_once(arrived, mem));
+		first = register_at_once(arrived, mem);
+		need(waitpid(pid, &status, 0) == pid, "waitpid");
+		both += first && status;
+		none += !first && !status;
+	}
+	check(!both && !none, "first comers: one of two processes gets the container",
+	      "both did %d times, none %d times, of %d", both, none, COMERS);
+	leave_container();
+	join_container();
+	munmap(arrived, 1 << 16);
+	munmap(mem, 1 << 16);
 }
