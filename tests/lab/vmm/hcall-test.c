@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -27,6 +28,17 @@
 #define ENDLESS	      (1UL << 40)
 #define HOST_NAPS     20
 #define ENDLESS_LEAST 1000UL
+
+/* H_RPT_INVALIDATE: for all of the partition, the TLB's entries, of pages of 64 KiB */
+#define H_RPT_INVALIDATE 0x448
+#define RPTI_TARGET_CMMU 1
+#define RPTI_TYPE_TLB	 2
+#define RPTI_PAGE_64K	 2
+
+/* An HPTE of 16 MiB, valid and bolted, is cache-inhibited: the guest has no memory there. */
+#define H_EXACT (1UL << (63 - 24))
+#define HPTE_V	((0x1234UL << 12) | 0x10 | 4 | 1)
+#define HPTE_R	(GUEST_MMIO | 0x28 | 2)
 
 static struct vm *vm;
 static struct table *table;
@@ -153,6 +165,67 @@ static void test_host_goes_on(void)
 	      "the fast path has answered %lu only", made);
 }
 
+/* KVM_PPC_RESIZE_HPT_COMMIT or _PREPARE of a table twice as large */
+static int resize_hpt(unsigned long request)
+{
+	struct kvm_ppc_resize_hpt larger = { .shift = HPT_ORDER + 1 };
+
+	return ioctl(vm->fd, request, &larger);
+}
+
+/*
+ * Two entries of one virtual address, at places that a guest may choose: of pages of 16 MiB, where
+ * no memory is. A larger table has one place for them, and the host was lost.
+ */
+static void test_hpt_grows(void)
+{
+	struct guest_op ops[] = {
+		{ .in = { H_ENTER, H_EXACT, 8UL << 3, HPTE_V, HPTE_R } },
+		{ .in = { H_ENTER, H_EXACT, 9UL << 3, HPTE_V, HPTE_R } },
+	};
+	int ret;
+
+	if (!vcpu_run_ops(&vm->vcpu[0], ops, 2))
+		die("the guest failed: %s", vm->failed);
+	check(ops[0].out[0] == H_SUCCESS && ops[1].out[0] == H_SUCCESS,
+	      "hpt: a guest has two entries of one address", "%#lx and %#lx", ops[0].out[0],
+	      ops[1].out[0]);
+	for (int i = 0; (ret = resize_hpt(KVM_PPC_RESIZE_HPT_PREPARE)) > 0 && i < HOST_NAPS; i++)
+		usleep(100000);
+	gives(ret, 0, "hpt: a larger table is prepared");
+	fails(resize_hpt(KVM_PPC_RESIZE_HPT_COMMIT), ENOSPC, "hpt: ... in which they collide");
+	check(put_list(), "hpt: ... and the guest goes on", "it does not");
+}
+
+/*
+ * Who counts the pages of a range up to the last of all never comes to an end, and takes a CPU of
+ * the host with it.
+ */
+static void test_end_of_all(void)
+{
+	struct kvm_enable_cap enable = { .cap = KVM_CAP_PPC_ENABLE_HCALL,
+					 .args = { H_RPT_INVALIDATE, 1 } };
+	struct guest_op ops[] = {
+		{ .in = { H_RPT_INVALIDATE, 0, RPTI_TARGET_CMMU, RPTI_TYPE_TLB, RPTI_PAGE_64K,
+			  ~0xffffUL, ~0UL } },
+		{ .in = { H_RPT_INVALIDATE, 0, RPTI_TARGET_CMMU, RPTI_TYPE_TLB, RPTI_PAGE_64K,
+			  0x10000, 0x30000 } },
+	};
+
+	/* In an LPAR, it is for the host's host to answer. */
+	if (access("/sys/firmware/opal", F_OK))
+		return;
+	if (ioctl(vm->fd, KVM_ENABLE_CAP, &enable))
+		die("H_RPT_INVALIDATE: %s", strerror(errno));
+	if (!vcpu_run_ops(&vm->vcpu[0], ops, 2))
+		die("the guest failed: %s", vm->failed);
+	check(!ops[0].exited && ops[0].out[0] == H_SUCCESS,
+	      "radix: what is invalidated up to the last page comes to an end", "%#lx",
+	      ops[0].out[0]);
+	check(!ops[1].exited && ops[1].out[0] == H_SUCCESS, "radix: ... and so is another range",
+	      "%#lx", ops[1].out[0]);
+}
+
 int main(int argc, char **argv)
 {
 	struct vm_options opt = { .mem_size = 64UL << 20, .nvcpus = 1 };
@@ -165,8 +238,16 @@ int main(int argc, char **argv)
 	if (table_create(vm, LIOBN, 12, 0, ENTRIES))
 		die("no table");
 	table = table_find(vm, LIOBN);
+	/* The kernel warned of this: nothing of it is there before a vCPU has run. */
+	if (opt.mmu == MMU_HPT)
+		fails(resize_hpt(KVM_PPC_RESIZE_HPT_COMMIT), EIO,
+		      "hpt: none is resized that is not in use");
 	test_unreadable_list();
 	test_pmu();
+	if (opt.mmu == MMU_RADIX)
+		test_end_of_all();
+	else
+		test_hpt_grows();
 	test_host_goes_on(); /* leaves the guest running */
 	vm_destroy(vm);
 	return check_failures ? 1 : 0;
