@@ -20,9 +20,9 @@ step() {
 	esac
 	# CRIU ignores signals here, which is not for what the hook starts. That may stay for long,
 	# so it gets nothing that this script or its helper waits for.
-	if [ "$KVM_CRIU_HOOK" ] &&
-		! env --default-signal=HUP,INT,QUIT,TERM sh -c "$KVM_CRIU_HOOK \"\$@\"" \
-			sh "$KVM_CRIU_VM" 6<&- 8>&- 9<&-; then
+	if [ "$KVM_CRIU_HOOK" ] && ! (cd -- "$KVM_CRIU_PWD" &&
+		exec env --default-signal=HUP,INT,QUIT,TERM sh -c "$KVM_CRIU_HOOK \"\$@\"" \
+			sh "$KVM_CRIU_VM" 6<&- 8>&- 9<&-); then
 		echo "the hook ($KVM_CRIU_HOOK) has failed" >>"$KVM_CRIU_FAILED"
 		[ "$1" = pre-resume ] || return 2
 	fi
