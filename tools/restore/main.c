@@ -181,6 +181,9 @@ static int run(struct options *options)
 	else if (!ret)
 		print_plan(&restore);
 	code = finish_output(ret < 0 ? EXIT_FAILED : EXIT_DONE);
+	/* Otherwise a failure means that the tables are as they were. */
+	if (!ret && code != EXIT_DONE && !options->dry_run)
+		print_warning("every table is restored all the same");
 	allow_signals(&restore);
 
 	if (restore.scratch >= 0)
