@@ -22,12 +22,6 @@ not_ok() {
 	[ ! -s "$scratch/err" ] || sed 's/^/# err: /' "$scratch/err" | head -n 20
 }
 
-# skip WHY: something that can't be tested on this machine. ./test installs all that is needed.
-skip() {
-	count=$((count + 1))
-	printf 'ok %d - # SKIP %s\n' "$count" "$*"
-}
-
 # expect NAME CODE PATTERN COMMAND...: the exit code, and what stdout and stderr together say.
 expect() {
 	local name=$1 code=$2 pattern=$3 got
