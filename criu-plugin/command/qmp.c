@@ -15,9 +15,11 @@
 #include "kvm-plugin.h"
 #include "qmp.h"
 
-#define PATIENCE    10	      /* seconds for an answer */
-#define ANSWER_SIZE (1 << 16) /* no answer that is asked for is that long */
-#define EVENTS_MAX  1000      /* before an answer */
+/* Seconds. A client that QEMU has no time for is not greeted. */
+#define GREETING_PATIENCE 10
+/* To stop a guest, QEMU waits for its disks, which may have a lot to write. */
+#define ANSWER_PATIENCE 600
+#define ANSWER_SIZE	(1 << 16) /* no answer that is asked for is that long */
 
 struct qmp {
 	const char *path;
@@ -39,18 +41,21 @@ static bool begins(const char *line, const char *with)
 	return !strncmp(line, with, strlen(with));
 }
 
-/* The next line that is no event. */
-static int next_answer(struct qmp *qmp)
+/* The next line that is no event, of which there may be any number. */
+static int next_answer(struct qmp *qmp, unsigned int seconds)
 {
-	int left;
+	const struct timeval patience = { .tv_sec = seconds };
+	const uint64_t end = now_us() + seconds * 1000000ULL;
 
-	for (left = EVENTS_MAX; left; left--) {
+	setsockopt(qmp->sock, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	do {
 		if (!fgets(qmp->line, sizeof(qmp->line), qmp->answers))
 			break;
 		if (!begins(qmp->line, "{\"timestamp\""))
 			return 0;
-	}
-	pr_err("%s: QEMU's monitor does not answer (has it another client?)\n", qmp->path);
+	} while (now_us() < end);
+	pr_err("%s: QEMU's monitor does not answer%s\n", qmp->path,
+	       seconds == GREETING_PATIENCE ? " (has it another client?)" : "");
 	return -1;
 }
 
@@ -64,7 +69,7 @@ static int ask(struct qmp *qmp, const char *command)
 		pr_perror("%s: QEMU's monitor can't be asked", qmp->path);
 		return -1;
 	}
-	if (next_answer(qmp))
+	if (next_answer(qmp, ANSWER_PATIENCE))
 		return -1;
 	if (begins(qmp->line, "{\"return\""))
 		return 0;
@@ -74,7 +79,7 @@ static int ask(struct qmp *qmp, const char *command)
 
 static int open_qmp(struct qmp *qmp, const char *path)
 {
-	const struct timeval patience = { .tv_sec = PATIENCE };
+	const struct timeval patience = { .tv_sec = GREETING_PATIENCE };
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 
 	*qmp = (struct qmp){ .path = path, .sock = -1 };
@@ -85,14 +90,13 @@ static int open_qmp(struct qmp *qmp, const char *path)
 	strcpy(addr.sun_path, path);
 	qmp->sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (qmp->sock < 0 ||
-	    setsockopt(qmp->sock, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) ||
 	    setsockopt(qmp->sock, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) ||
 	    connect(qmp->sock, (struct sockaddr *)&addr, sizeof(addr)) ||
 	    !(qmp->answers = fdopen(dup(qmp->sock), "r"))) {
 		pr_perror("%s: QEMU's monitor can't be reached", path);
 		goto err;
 	}
-	if (next_answer(qmp))
+	if (next_answer(qmp, GREETING_PATIENCE))
 		goto err;
 	if (!begins(qmp->line, "{\"QMP\"")) {
 		pr_err("%s: this is not QEMU's monitor (QMP)\n", path);
