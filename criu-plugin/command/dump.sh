@@ -101,7 +101,7 @@ do_dump() {
 	[ ! -e "$folder" ] && [ ! -L "$folder" ] || die "$folder is there already"
 	[ ! -e "$partial" ] || die "$partial is there already: what is left of another dump"
 	# Two would each take the other's changes of memory for seen.
-	lock "/proc/$vm" || die "another $name is at work with process $vm"
+	lock_vm "$vm"
 	check_host
 	check_vm
 	[ $count = 0 ] || die "process $vm was not touched: $count missing"

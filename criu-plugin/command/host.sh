@@ -27,6 +27,15 @@ tree() {
 	done
 }
 
+# above PID: the processes that it is a descendant of
+above() {
+	local pid=$1
+	while pid=$(awk '$1 == "PPid:" { print $2 }' "/proc/$pid/status" 2>/dev/null) &&
+		[ "${pid:-0}" != 0 ]; do
+		printf '%s\n' "$pid"
+	done
+}
+
 # find_vm VM: its process ID
 find_vm() {
 	local file
@@ -42,11 +51,26 @@ find_vm() {
 
 # lock PATH: for the time of this script, and of the CRIU that it starts. Where there are no locks,
 # there is nobody to wait for, either.
+conflict=99
 lock() {
-	local conflict=99
 	{ exec 6<"$1"; } 2>/dev/null || return
 	flock -n -E $conflict 6 2>/dev/null
 	[ $? != $conflict ]
+}
+is_locked() {
+	flock -n -s -E $conflict "$1" true 2>/dev/null
+	[ $? = $conflict ]
+}
+
+# lock_vm PID: CRIU takes all that is below a process, so nobody may be at work there, or above it.
+# Each of two first locks its own, so at least one of them sees the other.
+lock_vm() {
+	local pid
+	lock "/proc/$1" || die "another $name is at work with process $1"
+	for pid in $(tree "$1") $(above "$1"); do
+		[ "$pid" = "$1" ] || ! is_locked "/proc/$pid" ||
+			die "another $name is at work with process $pid"
+	done
 }
 
 # unix_sockets PID: a line "FLAGS INODE PATH" for each in its network namespace
