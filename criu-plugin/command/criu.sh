@@ -19,10 +19,11 @@ step() {
 		done ;;
 	esac
 	# CRIU ignores signals here, which is not for what the hook starts. That may stay for long,
-	# so it gets nothing that this script or its helper waits for.
+	# so it gets nothing that this script or its helper waits for. It may be this command, for
+	# another VM.
 	if [ "$KVM_CRIU_HOOK" ] && ! (cd -- "$KVM_CRIU_PWD" &&
-		exec env --default-signal=HUP,INT,QUIT,TERM sh -c "$KVM_CRIU_HOOK \"\$@\"" \
-			sh "$KVM_CRIU_VM" 6<&- 8>&- 9<&-); then
+		exec env -u KVM_CRIU_STEP --default-signal=HUP,INT,QUIT,TERM \
+			sh -c "$KVM_CRIU_HOOK \"\$@\"" sh "$KVM_CRIU_VM" 6<&- 8>&- 9<&-); then
 		echo "the hook ($KVM_CRIU_HOOK) has failed" >>"$KVM_CRIU_FAILED"
 		[ "$1" = pre-resume ] || return 2
 	fi
