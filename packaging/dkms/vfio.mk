@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# The Makefile of drivers/vfio: one module of the many there.
-tce-kvm-top := $(src)/../..
-include $(tce-kvm-top)/headers.mk
-ccflags-y := -include $(tce-kvm-top)/put-table.h
-obj-m := vfio_iommu_spapr_tce.o
+# Put behind VFIO's own Makefile (drivers/vfio/Makefile) by `prepare', which keeps of it what is in
+# vfio.ko. This has the kernel's own headers: with the series's, the checksums of its symbols would
+# not be those that the kernel's other modules of VFIO want.
+obj-m := vfio.o
