@@ -68,7 +68,8 @@
  */
 #define GUEST_MMIO 0x8000000000UL
 
-#define HPT_ORDER  18 /* 256 KiB: 2,048 groups, plenty for a real-mode guest */
+/* 2 MiB: KVM maps what a real-mode guest has with an entry for each page, one in a group. */
+#define HPT_ORDER 21 /* 16,384 groups: as many as 64 MiB have pages of 4 KiB */
 
 /* Offsets in struct guest_cpu that vectors.S uses. */
 #define GUEST_CPU_TICKS	    0
