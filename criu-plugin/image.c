@@ -139,13 +139,14 @@ int write_record(struct image *image, const ProtobufCMessage *message)
 int finish_image(struct image *image)
 {
 	uint32_t end = 0;
-	int ret = -1;
+	int ret = fwrite(&end, sizeof(end), 1, image->file) == 1 ? 0 : -1;
 
-	if (fwrite(&end, sizeof(end), 1, image->file) != 1 || fflush(image->file))
+	/* Over a network, a full disk may be told of only now. */
+	if (fclose(image->file))
+		ret = -1;
+	if (ret)
 		pr_perror("Can't write image %s", image->name);
-	else
-		ret = 0;
-	close_image(image);
+	free(image);
 	return ret;
 }
 

@@ -606,6 +606,31 @@ static void refuse_fifo(void)
 	}
 }
 
+static bool fclose_fails;
+
+int __real_fclose(FILE *file);
+int __wrap_fclose(FILE *file);
+int __wrap_fclose(FILE *file)
+{
+	int ret = __real_fclose(file);
+
+	if (!fclose_fails)
+		return ret;
+	errno = EDQUOT;
+	return EOF;
+}
+
+/* An image is not whole if that is said only when it is closed. */
+static void refuse_to_close(void)
+{
+	KvmCriu__Socket socket = KVM_CRIU__SOCKET__INIT;
+
+	fclose_fails = true;
+	must(!save_message(names[SOCKET_IMAGE], &socket.base));
+	fclose_fails = false;
+	save_images();
+}
+
 static uint8_t original[ARRAY_LEN(names)][1 << 16];
 static size_t original_size[ARRAY_LEN(names)];
 
@@ -636,6 +661,7 @@ void fill_corpus(void)
 	if (made_inputs_first) {
 		save_long_socket(path);
 		refuse_fifo();
+		refuse_to_close();
 	}
 	for (kind = 0; kind < ARRAY_LEN(names); kind++) {
 		name_of(kind, name, sizeof(name));
