@@ -68,6 +68,19 @@ static KvmCriu__Tap *load_tap(const char *name, int *failed)
 	return NULL;
 }
 
+/* The tap of another VM may have that name here. Its frames are not for this one. */
+static int check_users(const KvmCriu__Tap *tap)
+{
+	unsigned int queues;
+
+	if (count_queues(tap->name, &queues))
+		return -1;
+	if (!queues)
+		return 0;
+	pr_err("Tap %s is in use here\n", tap->name);
+	return -1;
+}
+
 /* Only one that is there can be in somebody else's hands. */
 static int check_tap(const char *name)
 {
@@ -85,7 +98,7 @@ static int check_tap(const char *name)
 			ret = -1;
 		} else {
 			if (tap->name && is_there(tap->name))
-				ret = attach(tap, fd);
+				ret = check_users(tap) || attach(tap, fd) ? -1 : 0;
 			close(fd);
 		}
 	}

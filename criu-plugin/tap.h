@@ -29,6 +29,8 @@ int open_interfaces(void);
 /* Read the interface behind @fd into @tap, or make the interface like @tap. */
 int read_interface(KvmCriu__Tap *tap, int fd);
 int write_interface(const KvmCriu__Tap *tap, int fd);
+/* Count the queues that a tap has open, if it is of the kind that has several; else none. */
+int count_queues(const char *name, unsigned int *count);
 /* Set what each queue may set again. */
 int write_queue(const KvmCriu__Tap *tap, int fd);
 

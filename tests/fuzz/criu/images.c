@@ -28,6 +28,7 @@
 #include "../fuzz.h"
 #include "kvm-abi.h"
 #include "kvm-plugin.h"
+#include "tap.h"
 #include "tce-stream.h"
 #include "vm-images.h"
 
@@ -190,6 +191,14 @@ int __wrap_sched_setaffinity(pid_t pid, size_t size, const void *cpus)
 unsigned int count_taps(void)
 {
 	return 1;
+}
+
+/* Nobody has the tap open. */
+int count_queues(const char *name, unsigned int *count)
+{
+	read_all(name, strlen(name));
+	*count = 0;
+	return 0;
 }
 
 static KvmCriu__Object object_of(int fd)
