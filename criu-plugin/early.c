@@ -239,18 +239,17 @@ static uint64_t save_changes(struct early_process *process)
 void save_early(pid_t pid)
 {
 	struct early_process *process = calloc(1, sizeof(*process));
-	/* CRIU's patience is for stopping the process, which has not begun */
-	unsigned int timeout = alarm(0), rounds = 0;
 	uint64_t before, changed = UINT64_MAX, began = now_us();
+	unsigned int rounds = 0;
 	size_t i;
 
 	if (!process)
-		goto out;
+		return;
 	owner = getpid();
 	find_tables(process, pid);
 	if (!process->count) {
 		free_early(process);
-		goto out;
+		return;
 	}
 	process->next = processes;
 	processes = process;
@@ -264,8 +263,6 @@ void save_early(pid_t pid)
 	pr_info("Process %d: its tables were saved in %u rounds, %" PRIu64
 		" us, while it ran; %" PRIu64 " entries had changed in the last\n",
 		pid, rounds + 1, now_us() - began, changed);
-out:
-	alarm(timeout);
 }
 
 int finish_early(uint64_t vm, uint64_t inode, struct tce_geometry *geometry)

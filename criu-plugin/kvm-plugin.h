@@ -116,10 +116,10 @@ int for_each_number(pid_t pid, const char *folder, int (*each)(void *arg, int nu
 
 /* A mapping: a line of /proc/PID/maps, or one of smaps that begins a mapping. */
 struct range {
-	uint64_t start, end, offset, inode;
+	uint64_t start, end, offset, device, inode;
 	int prot;
 	bool shared;
-	enum { RANGE_OTHER, RANGE_KVM, RANGE_STACK, RANGE_VDSO } what;
+	enum { RANGE_OTHER, RANGE_KVM, RANGE_STACK, RANGE_VDSO, RANGE_AIO } what;
 };
 
 /* Mappings in ascending order. */
@@ -256,6 +256,14 @@ int is_same_object(pid_t pid1, const struct kvm_fd *fd1, pid_t pid2, const struc
 int identify_fd(pid_t pid, int fd, struct kvm_fd *found);
 /* Is @fd, which the calling process has opened through map_files, an object of KVM's? */
 bool is_mapped_object(int fd);
+
+/* ---- scan-maps.c: what it has mapped ---- */
+
+/* Look at the mappings of a process that still runs, so that scan_maps() takes less time. */
+void note_maps(pid_t pid);
+void drop_notes(void);
+/* Do what scan_process() does for the mappings, when the fds are known. */
+int scan_maps(struct kvm_process *process);
 
 /* ---- alien.c ---- */
 

@@ -2,14 +2,14 @@
 /*
  * The hooks that CRIU calls, and what is undone when a dump does not end a process.
  *
- * Dump: PAUSE_DEVICES, with the process still running, saves what is large and may change: tables
- * (early.c). CHECKPOINT_DEVICES, with the whole process stopped and before CRIU has looked at its
- * mappings, saves the VMs and puts placeholders in the place of KVM's mappings, which CRIU can't
- * save, and of taps, which it would refuse. DUMP_EXT_FILE notes which KVM object each file is. The
- * exit callback puts mappings and taps back in any case: only after it CRIU kills the process or
- * lets it run, and what it is told of the dump's success does not say which (--leave-running, a
- * post-dump script that fails). If CRIU is killed before that, a process of ours puts them back
- * (guard.c).
+ * Dump: PAUSE_DEVICES, with the process still running, saves what is large and may change, tables
+ * (early.c), and looks at what takes long to look at (scan-maps.c, clock.c). CHECKPOINT_DEVICES,
+ * with the whole process stopped and before CRIU has looked at its mappings, saves the VMs and puts
+ * placeholders in the place of KVM's mappings, which CRIU can't save, and of taps, which it would
+ * refuse. DUMP_EXT_FILE notes which KVM object each file is. The exit callback puts mappings and
+ * taps back in any case: only after it CRIU kills the process or lets it run, and what it is told
+ * of the dump's success does not say which (--leave-running, a post-dump script that fails). If
+ * CRIU is killed before that, a process of ours puts them back (guard.c).
  *
  * Restore: RESTORE_EXT_FILE makes the VMs in their process, RESUME_DEVICES_LATE maps them.
  */
@@ -212,9 +212,15 @@ out:
 static int pause_devices(int pid)
 {
 	if (!disabled && !streamed && pid > 0 && has_vm(pid)) {
+		/* CRIU's patience is for stopping the process, which has not begun */
+		unsigned int timeout = alarm(0);
+
 		tell_memory_policy(pid);
 		find_clocks(pid);
+		note_maps(pid);
+		/* Last: what changes after it is left for the stop */
 		save_early(pid);
+		alarm(timeout);
 	}
 	/* CRIU would not call other plugins' hooks. */
 	return -ENOTSUP;
@@ -453,6 +459,7 @@ static int plugin_init(int stage)
 		disabled = access("/dev/kvm", F_OK) != 0;
 		/* A service may have dumped before in the same process. */
 		drop_all_early();
+		drop_notes();
 		streamed = images_are_streamed();
 		return start_manifest();
 	case CR_PLUGIN_STAGE__RESTORE:
@@ -479,6 +486,7 @@ static void plugin_exit(int stage, int ret)
 		return;
 	discard_early();
 	drop_clocks();
+	drop_notes();
 	drop_manifest();
 	while ((entry = dumped)) {
 		dumped = entry->next;

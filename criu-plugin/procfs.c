@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "kvm-plugin.h"
@@ -147,14 +148,18 @@ int for_each_number(pid_t pid, const char *folder, int (*each)(void *arg, int nu
 
 bool parse_range(char *line, struct range *range, const char **name)
 {
+	static const char aio[] = "/[aio]";
+	unsigned int major, minor;
 	char perm[5];
 	int at = 0;
 
 	line[strcspn(line, "\n")] = '\0';
 	*range = (struct range){};
-	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %*x:%*x %" SCNu64 " %n",
-		   &range->start, &range->end, perm, &range->offset, &range->inode, &at) != 5)
+	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %x:%x %" SCNu64 " %n",
+		   &range->start, &range->end, perm, &range->offset, &major, &minor, &range->inode,
+		   &at) != 7)
 		return false;
+	range->device = makedev(major, minor);
 	range->prot = (perm[0] == 'r' ? PROT_READ : 0) | (perm[1] == 'w' ? PROT_WRITE : 0) |
 		      (perm[2] == 'x' ? PROT_EXEC : 0);
 	range->shared = perm[3] == 's';
@@ -165,6 +170,8 @@ bool parse_range(char *line, struct range *range, const char **name)
 		range->what = RANGE_STACK;
 	else if (!strcmp(*name, "[vdso]"))
 		range->what = RANGE_VDSO;
+	else if (!strncmp(*name, aio, strlen(aio)))
+		range->what = RANGE_AIO;
 	return true;
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Which KVM objects a process has open and mapped. Nothing here touches the process, so this is
- * where objects that can't be saved are refused.
+ * Which KVM objects a process has open. Nothing here touches the process, so this is where objects
+ * that can't be saved are refused.
  */
 #include <ctype.h>
 #include <dirent.h>
@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -337,107 +336,6 @@ static int scan_fds(struct kvm_process *process)
 	}
 	closedir(dir);
 	return ret;
-}
-
-/* The fd, in the same process, of what is mapped: vCPUs and tables have inodes of their own. */
-static const struct kvm_fd *find_mapped(const struct kvm_process *process, uint64_t inode)
-{
-	size_t i;
-
-	for (i = 0; i < process->nr_fds; i++)
-		if (process->fds[i].inode && process->fds[i].inode == inode)
-			return &process->fds[i];
-	return NULL;
-}
-
-static int add_map(struct kvm_process *process, const struct kvm_map *map)
-{
-	struct kvm_map *maps = reallocarray(process->maps, process->nr_maps + 1, sizeof(*maps));
-
-	if (!maps) {
-		pr_err("Out of memory\n");
-		return -1;
-	}
-	process->maps = maps;
-	maps[process->nr_maps++] = *map;
-	return 0;
-}
-
-/* One of KVM's. */
-static int add_kvm_map(struct kvm_process *process, const struct range *range, const char *name)
-{
-	struct kvm_map map = {
-		.start = range->start,
-		.end = range->end,
-		.offset = range->offset,
-		.prot = range->prot,
-		.flags = range->shared ? MAP_SHARED : MAP_PRIVATE,
-		.fd = find_mapped(process, range->inode),
-	};
-
-	if (map.fd)
-		return add_map(process, &map);
-	pr_err("Process %d: the mapping of %s at %#" PRIx64
-	       " can't be saved: no fd of the process is its object\n",
-	       process->pid, name, range->start);
-	return -1;
-}
-
-/* A line of smaps that begins a mapping: 1 if it is one of KVM's. */
-static int scan_map(struct kvm_process *process, char *line)
-{
-	static const char aio[] = "/[aio]";
-	struct range range;
-	const char *name;
-
-	if (!parse_range(line, &range, &name))
-		return 0;
-	process->aio |= !strncmp(name, aio, strlen(aio));
-	if (add_range(&process->ranges, &range))
-		return -1;
-	if (range.what != RANGE_KVM)
-		return 0;
-	return add_kvm_map(process, &range, name) ? -1 : 1;
-}
-
-static int scan_maps(struct kvm_process *process)
-{
-	struct kvm_map *map = NULL;
-	char path[PATH_LEN], *line = NULL;
-	size_t room = 0;
-	FILE *file;
-	int ret = 0;
-
-	snprintf(path, sizeof(path), "/proc/%d/smaps", process->pid);
-	file = fopen(path, "re");
-	if (!file) {
-		pr_perror("Can't open %s", path);
-		return -1;
-	}
-	while (ret >= 0 && getline(&line, &room, file) > 0) {
-		if (isdigit((unsigned char)line[0]) || (line[0] >= 'a' && line[0] <= 'f')) {
-			ret = scan_map(process, line);
-			map = ret > 0 ? &process->maps[process->nr_maps - 1] : NULL;
-		} else if (!strncmp(line, "VmFlags:", 8)) {
-			process->huge |= !!strstr(line, " ht ");
-			if (map)
-				map->dontfork = strstr(line, " dc ");
-		} else if (map && map->flags == MAP_PRIVATE && !strncmp(line, "Anonymous:", 10) &&
-			   strtoul(line + 10, NULL, 10)) {
-			pr_err("Process %d: the private mapping at %#" PRIx64
-			       " can't be saved: it was written to\n",
-			       process->pid, map->start);
-			ret = -1;
-		}
-	}
-	/* Without the memory for a line, the list ends as well. */
-	if (ret >= 0 && !feof(file)) {
-		pr_perror("Can't read %s", path);
-		ret = -1;
-	}
-	free(line);
-	fclose(file);
-	return ret < 0 ? -1 : 0;
 }
 
 static int adopt(struct kvm_process *process, KvmCriu__Object object, const int *fds, size_t count)

@@ -14,20 +14,21 @@
  * WHAT: order (the fds are in the wrong order, far apart), dup (every fd twice), child (a process
  * that inherited all fds and mappings), lower (the same with a lower process ID), alone (a child
  * that alone has the VM's statistics), limit (it gets no more memory), socket (a process without
- * KVM that has a unix socket), huge (memory in huge pages), events (ioeventfds, a coalesced
- * zone, a signal mask, statistics, strict replay of tables), stores (it goes on storing to its
- * table through the mapping), two (two VMs in one process), closed (the VM's and vCPU's fds are
- * closed, the table stays), private (a private mapping of a table that was written to), irqs (an
- * interrupt controller in KVM with sources in many states and irqfds; DIR/irqs is what KVM says of
- * them, DIR/signal has the VMM signal the second irqfd), log (the memory slot's dirty log is on:
- * every page that the guest has written to must be in it), orphans (irqfds whose controller is
- * closed), vfio (a VFIO device in KVM), container (a VFIO container), vhost (a vhost-net that has
- * no owner), owned (one that it owns), polling (one whose ring it polls), the name of a file in
- * /dev that it is to have open, userfault (a userfaultfd), aio (an AIO context; if there is
- * /dev/vdb, with reads of it in flight; DIR/reads is how many have ended), nested (the guest may
- * have guests), vector (between two hcalls the guest also stores vectors to MMIO and loads them,
- * which KVM does in parts), tm (the vCPU is in a suspended transaction; it does not run, for the
- * emulator ends every transaction at its begin).
+ * KVM that has a unix socket), huge (memory in huge pages), events (ioeventfds, a coalesced zone, a
+ * signal mask, statistics, strict replay of tables), stores (it goes on storing to its table
+ * through the mapping), two (two VMs in one process), closed (the VM's and vCPU's fds are closed,
+ * the table stays), private (a private mapping of a table that was written to), unwritten (one that
+ * was not), dontfork (a child would not have the table's mapping), irqs (an interrupt controller in
+ * KVM with sources in many states and irqfds; DIR/irqs is what KVM says of them, DIR/signal has the
+ * VMM signal the second irqfd), log (the memory slot's dirty log is on: every page that the guest
+ * has written to must be in it), orphans (irqfds whose controller is closed), vfio (a VFIO device
+ * in KVM), container (a VFIO container), vhost (a vhost-net that has no owner), owned (one that it
+ * owns), polling (one whose ring it polls), the name of a file in /dev that it is to have open,
+ * userfault (a userfaultfd), aio (an AIO context; if there is /dev/vdb, with reads of it in flight;
+ * DIR/reads is how many have ended), nested (the guest may have guests), vector (between two hcalls
+ * the guest also stores vectors to MMIO and loads them, which KVM does in parts), tm (the vCPU is
+ * in a suspended transaction; it does not run, for the emulator ends every transaction at its
+ * begin).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -851,33 +852,63 @@ static void make_vfio_device(struct vm *vm)
 	check(ioctl(vm->fd, KVM_CREATE_DEVICE, &vfio), "VFIO");
 }
 
-static void write_private(struct vm *vm)
+static uint64_t *map_private(struct vm *vm)
 {
 	uint64_t *private = mmap(NULL, ENTRIES * 8, PROT_READ | PROT_WRITE, MAP_PRIVATE, vm->table,
 				 0);
 
 	if (private == MAP_FAILED)
 		fail("private mapping: %s\n", strerror(errno));
-	private[5] = 1;
+	return private;
+}
+
+static void write_private(struct vm *vm)
+{
+	map_private(vm)[5] = 1;
+}
+
+static void map_unwritten(struct vm *vm)
+{
+	map_private(vm);
+}
+
+static void keep_mapping(struct vm *vm)
+{
+	check(madvise(vm->entries, ENTRIES * 8, MADV_DONTFORK), "MADV_DONTFORK");
 }
 
 static const struct {
 	const char *name;
 	void (*make)(struct vm *vm);
 } oddities[] = {
-	{ "order", scatter },	      { "dup", duplicate },
-	{ "child", have_child },      { "lower", have_lower_child },
-	{ "alone", leave_alone },     { "limit", want_limit },
-	{ "socket", have_server },    { "huge", map_huge_pages },
-	{ "events", add_events },     { "stores", want_stores },
-	{ "two", make_another },      { "closed", close_vm },
-	{ "irqs", add_irqs },	      { "log", want_log },
-	{ "vector", want_vectors },   { "tm", want_tm },
-	{ "orphans", orphan_irqs },   { "container", open_container },
-	{ "vhost", open_vhost },      { "owned", own_vhost },
-	{ "polling", poll_vhost },    { "userfault", open_userfault },
-	{ "aio", have_aio },	      { "nested", enable_nested },
-	{ "vfio", make_vfio_device }, { "private", write_private },
+	{ "order", scatter },
+	{ "dup", duplicate },
+	{ "child", have_child },
+	{ "lower", have_lower_child },
+	{ "alone", leave_alone },
+	{ "limit", want_limit },
+	{ "socket", have_server },
+	{ "huge", map_huge_pages },
+	{ "events", add_events },
+	{ "stores", want_stores },
+	{ "two", make_another },
+	{ "closed", close_vm },
+	{ "irqs", add_irqs },
+	{ "log", want_log },
+	{ "vector", want_vectors },
+	{ "tm", want_tm },
+	{ "orphans", orphan_irqs },
+	{ "container", open_container },
+	{ "vhost", open_vhost },
+	{ "owned", own_vhost },
+	{ "polling", poll_vhost },
+	{ "userfault", open_userfault },
+	{ "aio", have_aio },
+	{ "nested", enable_nested },
+	{ "vfio", make_vfio_device },
+	{ "private", write_private },
+	{ "unwritten", map_unwritten },
+	{ "dontfork", keep_mapping },
 };
 
 /* @what is one of these, or a file to open. */
