@@ -3,12 +3,10 @@
 # outside of the kernel's tree, against a vmlinux without the series.
 tce-kvm-top := $(src)/../../..
 include $(tce-kvm-top)/headers.mk
-ccflags-y := -I$(src) -I$(tce-kvm-top)/virt/kvm
+# kvm-hv goes with this kvm only, and this kvm with that kvm-hv.
+ccflags-y := -I$(src) -I$(tce-kvm-top)/virt/kvm -include $(tce-kvm-top)/pair.h
 
 # What this is built from and vmlinux have the same structures, or it is not built.
 kvm-y += ../../../layout.o ../../../eventfd-id.o
-# kvm-hv goes with this kvm only.
-kvm-y += ../../../pair-kvm.o
-kvm-hv-y += ../../../pair-hv.o
 # These answer hcalls in the module, too: of nested guests.
 kvm-hv-$(CONFIG_SPAPR_TCE_IOMMU) += book3s_hv_rm_tce.o ../../../p9-perf.o
