@@ -110,6 +110,8 @@ const char *next_fdinfo(const struct fdinfo *info, const char *name, const char 
 int fdinfo_u64(const struct fdinfo *info, const char *name, uint64_t *value);
 /* Call @each with every number in a folder of /proc/PID, until it returns other than 0. */
 int for_each_number(pid_t pid, const char *folder, int (*each)(void *arg, int number), void *arg);
+/* The same with every line of a file of /proc/PID. */
+int for_each_line(pid_t pid, const char *name, int (*each)(void *arg, char *line), void *arg);
 /* How links and mappings name KVM's objects: all of them, and a VM. */
 #define KVM_FILE "anon_inode:kvm-"
 #define VM_LINK	 KVM_FILE "vm"

@@ -188,24 +188,21 @@ int add_range(struct ranges *ranges, const struct range *range)
 	return 0;
 }
 
-int read_ranges(struct ranges *ranges, pid_t pid)
+int for_each_line(pid_t pid, const char *name, int (*each)(void *arg, char *line), void *arg)
 {
 	char path[PATH_LEN], *line = NULL;
-	const char *name;
-	struct range range;
 	size_t room = 0;
 	FILE *file;
 	int ret = 0;
 
-	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
+	snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
 	file = fopen(path, "re");
 	if (!file) {
 		pr_perror("Can't open %s", path);
 		return -1;
 	}
 	while (!ret && getline(&line, &room, file) > 0)
-		if (parse_range(line, &range, &name))
-			ret = add_range(ranges, &range);
+		ret = each(arg, line);
 	/* Without the memory for a line, the list ends as well. */
 	if (!ret && !feof(file)) {
 		pr_perror("Can't read %s", path);
@@ -214,6 +211,19 @@ int read_ranges(struct ranges *ranges, pid_t pid)
 	free(line);
 	fclose(file);
 	return ret;
+}
+
+static int read_range(void *ranges, char *line)
+{
+	const char *name;
+	struct range range;
+
+	return parse_range(line, &range, &name) ? add_range(ranges, &range) : 0;
+}
+
+int read_ranges(struct ranges *ranges, pid_t pid)
+{
+	return for_each_line(pid, "maps", read_range, ranges);
 }
 
 static int is_user_worker(void *arg, int tid)

@@ -4,12 +4,11 @@
  *
  * A mapping's flags are in smaps, not in maps. The kernel looks at every page for smaps, and writes
  * 30 lines for each mapping, which takes too long while a VM stands still. So smaps is read before,
- * and a mapping that is the same in maps later is taken to have the same flags: a VMM may change
- * MADV_DONTFORK of KVM's in that moment, but why should it? Only if there are others by then, smaps
- * is read again.
+ * and a mapping that is the same in maps later is taken to have the same flags. That is wrong of a
+ * VMM that changes MADV_DONTFORK of a mapping of KVM's in that moment, which nothing else shows.
+ * Only if there are other mappings by then, smaps is read again.
  */
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -22,41 +21,36 @@ struct smap {
 	bool huge, dontfork, written;
 };
 
-static int read_smaps(pid_t pid, int (*each)(void *arg, const struct smap *smap), void *arg)
+struct reader {
+	struct smap smap; /* what has been read of it */
+	int (*each)(void *arg, const struct smap *smap);
+	void *arg;
+};
+
+static int read_smap(void *arg, char *line)
 {
-	char path[PATH_LEN], *line = NULL;
-	struct smap smap = {};
+	struct reader *reader = arg;
+	struct smap *smap = &reader->smap;
 	struct range range;
 	const char *name;
-	size_t room = 0;
-	FILE *file;
-	int ret = 0;
 
-	snprintf(path, sizeof(path), "/proc/%d/smaps", pid);
-	file = fopen(path, "re");
-	if (!file) {
-		pr_perror("Can't open %s", path);
-		return -1;
+	if (!strncmp(line, "Anonymous:", 10) || !strncmp(line, "Swap:", 5)) {
+		smap->written |= strtoul(strchr(line, ':') + 1, NULL, 10) != 0;
+	} else if (!strncmp(line, "VmFlags:", 8)) {
+		smap->huge = strstr(line, " ht ");
+		smap->dontfork = strstr(line, " dc ");
+		return reader->each(reader->arg, smap);
+	} else if (parse_range(line, &range, &name)) {
+		*smap = (struct smap){ .range = range };
 	}
-	while (!ret && getline(&line, &room, file) > 0) {
-		if (!strncmp(line, "Anonymous:", 10) || !strncmp(line, "Swap:", 5)) {
-			smap.written |= strtoul(strchr(line, ':') + 1, NULL, 10) != 0;
-		} else if (!strncmp(line, "VmFlags:", 8)) {
-			smap.huge = strstr(line, " ht ");
-			smap.dontfork = strstr(line, " dc ");
-			ret = each(arg, &smap);
-		} else if (parse_range(line, &range, &name)) {
-			smap = (struct smap){ .range = range };
-		}
-	}
-	/* Without the memory for a line, the list ends as well. */
-	if (!ret && !feof(file)) {
-		pr_perror("Can't read %s", path);
-		ret = -1;
-	}
-	free(line);
-	fclose(file);
-	return ret;
+	return 0;
+}
+
+static int read_smaps(pid_t pid, int (*each)(void *arg, const struct smap *smap), void *arg)
+{
+	struct reader reader = { .each = each, .arg = arg };
+
+	return for_each_line(pid, "smaps", read_smap, &reader);
 }
 
 /*
