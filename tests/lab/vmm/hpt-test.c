@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * tce-hpt-test: a VM's hash page table goes while others have it: who reads it through an HTAB fd,
+ * and the host, which takes away pages that it maps. One line a check, for the lab's scenarios.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "vm.h"
+
+#define OTHER_ORDER 18U
+#define READ_ROUNDS 400
+#define READ_SIZE   (4UL << 20)
+#define MAP_ROUNDS  60
+#define KEEP	    (16UL << 20) /* what the guest itself is made of */
+#define LIOBN	    0x80000000UL
+
+static struct vm *vm;
+static atomic_bool over;
+static atomic_ulong valid; /* entries in all that was read */
+
+static int allocate(__u32 order)
+{
+	return ioctl(vm->fd, KVM_PPC_ALLOCATE_HTAB, &order);
+}
+
+static void count_valid(const char *buf, ssize_t len)
+{
+	struct kvm_get_htab_header header;
+	ssize_t pos;
+
+	for (pos = 0; pos + (ssize_t)sizeof(header) <= len; pos += (ssize_t)sizeof(header)) {
+		memcpy(&header, buf + pos, sizeof(header));
+		valid += header.n_valid;
+		pos += header.n_valid * 16;
+	}
+}
+
+static void *read_all(void *arg)
+{
+	struct kvm_get_htab_fd from_start = { 0 };
+	static char buf[READ_SIZE];
+
+	while (!over) {
+		int fd = ioctl(vm->fd, KVM_PPC_GET_HTAB_FD, &from_start);
+
+		if (fd < 0)
+			die("KVM_PPC_GET_HTAB_FD: %s", strerror(errno));
+		count_valid(buf, read(fd, buf, sizeof(buf)));
+		close(fd);
+	}
+	return arg;
+}
+
+/* No vCPU has run: none of the tables that come and go has an entry. */
+static void test_reader(void)
+{
+	int refused = 0;
+	pthread_t reader;
+
+	if (pthread_create(&reader, NULL, read_all, NULL))
+		die("no thread");
+	for (int i = 0; i < READ_ROUNDS; i++)
+		refused += allocate(i % 2 ? HPT_ORDER : OTHER_ORDER) != 0;
+	over = true;
+	pthread_join(reader, NULL);
+	check(!refused, "hpt: tables come and go while they are read", "%d were refused", refused);
+	check(!valid, "hpt: ... and nothing is read that was never in one", "%lu entries", valid);
+	gives(allocate(HPT_ORDER), 0, "hpt: ... and one is there for the guest");
+}
+
+static void *take_away(void *arg)
+{
+	long page = sysconf(_SC_PAGESIZE);
+	char *mem = vm->slot[0].mem;
+
+	for (u64 at = KEEP; at < vm->mem_size; at += (u64)page)
+		if (madvise(mem + at, (size_t)page, MADV_DONTNEED))
+			die("madvise: %s", strerror(errno));
+	return arg;
+}
+
+/*
+ * KVM maps all that is there of the memory for a guest in real mode. The host lets go of its pages
+ * one by one, in the middle of which the table is replaced.
+ */
+static void test_mapped(void)
+{
+	struct guest_op op = { .in = { H_GET_TCE, LIOBN, 0 } };
+	int refused = 0;
+
+	for (int i = 0; i < MAP_ROUNDS; i++) {
+		pthread_t taker;
+
+		memset(vm->slot[0].mem + KEEP, 1, vm->mem_size - KEEP);
+		if (!vcpu_run_ops(&vm->vcpu[0], &op, 1))
+			die("the guest failed: %s", vm->failed);
+		if (pthread_create(&taker, NULL, take_away, NULL))
+			die("no thread");
+		usleep((unsigned int)i * 200);
+		refused += allocate(OTHER_ORDER) != 0;
+		pthread_join(taker, NULL);
+		refused += allocate(HPT_ORDER) != 0;
+	}
+	check(!refused, "hpt: a table goes while the host takes away what it maps",
+	      "%d were refused", refused);
+}
+
+int main(void)
+{
+	struct vm_options opt = { .mmu = MMU_HPT, .mem_size = 64UL << 20, .nvcpus = 1 };
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	vm = vm_create(&opt);
+	if (table_create(vm, LIOBN, 12, 0, 1))
+		die("no table");
+	test_reader();
+	test_mapped();
+	vm_destroy(vm);
+	return check_failures ? 1 : 0;
+}
