@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * tce-hpt-test: a VM's hash page table goes while others have it: who reads it through an HTAB fd,
- * and the host, which takes away pages that it maps. One line a check, for the lab's scenarios.
+ * tce-hpt-test: a VM's page table goes while others have it: who reads it through an HTAB fd, the
+ * host, which takes away pages that it maps, and the log of what the guest has written. One line a
+ * check, for the lab's scenarios.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -20,6 +21,7 @@
 #define MAP_ROUNDS  60
 #define KEEP	    (16UL << 20) /* what the guest itself is made of */
 #define LIOBN	    0x80000000UL
+#define PATB_GR	    (1UL << 63) /* in the process table: radix */
 
 static struct vm *vm;
 static atomic_bool over;
@@ -112,6 +114,56 @@ static void test_mapped(void)
 	      "%d were refused", refused);
 }
 
+static void *read_log(void *arg)
+{
+	static u64 bitmap[1024];
+	struct kvm_dirty_log log = { .dirty_bitmap = bitmap };
+
+	while (!over)
+		if (ioctl(vm->fd, KVM_GET_DIRTY_LOG, &log))
+			die("KVM_GET_DIRTY_LOG: %s", strerror(errno));
+	return arg;
+}
+
+/* There and back, as a guest's reboot with another operating system does it. */
+static int other_kind(bool radix)
+{
+	struct kvm_ppc_mmuv3_cfg cfg = {
+		.flags = radix ? KVM_PPC_MMUV3_RADIX : 0,
+		.process_table = radix ? PATB_GR : 0,
+	};
+
+	return ioctl(vm->fd, KVM_PPC_CONFIGURE_V3_MMU, &cfg);
+}
+
+static void test_logged(void)
+{
+	struct kvm_userspace_memory_region slot = {
+		.flags = KVM_MEM_LOG_DIRTY_PAGES,
+		.memory_size = vm->mem_size,
+		.userspace_addr = (u64)vm->slot[0].mem,
+	};
+	pthread_t reader;
+	int refused = 0;
+
+	if (ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &slot))
+		die("a log of slot 0: %s", strerror(errno));
+	over = false;
+	if (pthread_create(&reader, NULL, read_log, NULL))
+		die("no thread");
+	for (int i = 0; i < READ_ROUNDS; i++)
+		refused += allocate(i % 2 ? HPT_ORDER : OTHER_ORDER) != 0;
+	check(!refused, "hpt: tables come and go while the log is read", "%d were refused",
+	      refused);
+	if (ioctl(vm->fd, KVM_CHECK_EXTENSION, KVM_CAP_PPC_MMU_RADIX) > 0) {
+		for (int i = 0; i < READ_ROUNDS; i++)
+			refused += other_kind(i % 2) != 0;
+		check(!refused, "hpt: ... and so do trees", "%d were refused", refused);
+	}
+	over = true;
+	pthread_join(reader, NULL);
+}
+
 int main(void)
 {
 	struct vm_options opt = { .mmu = MMU_HPT, .mem_size = 64UL << 20, .nvcpus = 1 };
@@ -122,6 +174,7 @@ int main(void)
 		die("no table");
 	test_reader();
 	test_mapped();
+	test_logged();
 	vm_destroy(vm);
 	return check_failures ? 1 : 0;
 }
