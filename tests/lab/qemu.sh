@@ -37,7 +37,7 @@ start_guest() {
 	_nic=${NIC:-virtio-net-pci,iommu_platform=on,disable-legacy=on}
 	_slow=format=$DISK_FORMAT,throttling.iops-total=400
 	setsid $QEMU -M $MACHINE -accel kvm -m 512M -nodefaults -display none \
-		-kernel /lab/share/vmlinux -initrd "${GUEST:-/lab/guest.cpio}" \
+		-kernel "${KERNEL:-/lab/share/vmlinux}" -initrd "${GUEST:-/lab/guest.cpio}" \
 		-append "console=hvc0 quiet $APPEND" \
 		-serial "file:$DIR/guest.log" -serial "unix:$DIR/serial,server=on,wait=off" \
 		-qmp "unix:$DIR/qmp,server=on,wait=off" \
