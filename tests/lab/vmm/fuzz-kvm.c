@@ -28,7 +28,6 @@
 
 #define MSR_FOR_GUEST (1UL << 63 | 1UL << 12 | 1) /* 64 bits, machine checks, little-endian */
 #define LPCR_ILE      0x02000000UL
-#define PATB_GR	      (1UL << 63)
 
 #ifndef KVM_CAP_PPC_DIRTY_LOG_FULL
 #define KVM_CAP_PPC_DIRTY_LOG_FULL 0x7cf
@@ -111,23 +110,6 @@ u64 fuzz_tce(struct fuzz *f)
 	}
 }
 
-/* The machine's MMU as one of the two kinds, sometimes as nonsense. */
-static void set_mmu(struct fuzz *f, int vm)
-{
-	bool radix = ioctl(vm, KVM_CHECK_EXTENSION, KVM_CAP_PPC_MMU_RADIX) > 0 && fuzz_one_in(f, 2);
-	struct kvm_ppc_mmuv3_cfg cfg = {
-		.flags = radix ? KVM_PPC_MMUV3_RADIX | KVM_PPC_MMUV3_GTSE : 0,
-		.process_table = radix ? PATB_GR : 0,
-	};
-	__u32 order = HPT_ORDER;
-
-	if (fuzz_one_in(f, 30))
-		cfg.flags = fuzz_number(f);
-	ioctl(vm, KVM_PPC_CONFIGURE_V3_MMU, &cfg);
-	if (!radix)
-		ioctl(vm, KVM_PPC_ALLOCATE_HTAB, &order);
-}
-
 static long make_vm(struct fuzz *f)
 {
 	static const __u64 hcalls[] = { H_GET_TCE, H_PUT_TCE, H_PUT_TCE_INDIRECT, H_STUFF_TCE };
@@ -140,7 +122,7 @@ static long make_vm(struct fuzz *f)
 	if (vm < 0)
 		return -1;
 	ioctl(vm, KVM_SET_USER_MEMORY_REGION, &region);
-	set_mmu(f, vm);
+	fuzz_set_mmu(f, vm, HPT_ORDER);
 	for (unsigned int i = 0; i < sizeof(hcalls) / sizeof(hcalls[0]); i++) {
 		struct kvm_enable_cap enable = { .cap = KVM_CAP_PPC_ENABLE_HCALL,
 						 .args = { hcalls[i], !fuzz_one_in(f, 20) } };

@@ -43,8 +43,8 @@ struct fuzz_call {
 	long (*make)(struct fuzz *f);
 };
 
-extern const struct fuzz_call fuzz_kvm_calls[], fuzz_xive_calls[], fuzz_file_calls[],
-	fuzz_vfio_calls[];
+extern const struct fuzz_call fuzz_kvm_calls[], fuzz_mmu_calls[], fuzz_xive_calls[],
+	fuzz_file_calls[], fuzz_vfio_calls[];
 
 /* Whether there is a device to attach; opens it. */
 bool fuzz_vfio_open(void);
@@ -53,6 +53,8 @@ void fuzz_kvm_init(void);
 void fuzz_file_init(void);
 /* Whether the host's KVM has XIVE's device. */
 bool fuzz_kvm_has_xive(void);
+/* A VM's MMU as one of the two kinds, sometimes as nonsense; a hash page table of this order. */
+void fuzz_set_mmu(struct fuzz *f, int vm, unsigned int order);
 
 u64 fuzz_random(struct fuzz *f);
 /* Less than n. */

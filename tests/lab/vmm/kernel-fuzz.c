@@ -396,6 +396,7 @@ int main(int argc, char **argv)
 	fuzz_kvm_init();
 	fuzz_file_init();
 	add_calls(fuzz_kvm_calls);
+	add_calls(fuzz_mmu_calls);
 	if (fuzz_kvm_has_xive())
 		add_calls(fuzz_xive_calls);
 	add_calls(fuzz_file_calls);
