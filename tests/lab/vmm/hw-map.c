@@ -44,8 +44,7 @@ static void test_nothing(void)
 	fails(try_vfio_map(0, nowhere(), PAGE), EINVAL, "edges: memory that is not there");
 }
 
-/* Kilobytes that the process has locked, as the kernel counts them. */
-static long locked(void)
+long locked(void)
 {
 	char line[128];
 	long kb = -1;

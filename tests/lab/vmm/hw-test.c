@@ -417,7 +417,7 @@ static void test_replay(void)
  * A 2^24-byte page of memory slot 2, of `size` bytes from `mem` on, which the hardware can't or
  * may not map, though all that is behind it is registered.
  */
-static void never_maps(void *mem, u64 size, __u32 hw_shift, const char *what)
+void never_maps(void *mem, u64 size, __u32 hw_shift, const char *what)
 {
 	struct kvm_userspace_memory_region region = {
 		.slot = 2,
@@ -485,8 +485,10 @@ int main(int argc, char **argv)
 	test_half_mapped();
 	create_window(12);
 	test_replay();
-	if (huge_pages)
+	if (huge_pages) {
 		test_odd_slots();
+		test_mixed_pages();
+	}
 	test_random(seed);
 	create_window(12);
 	test_race();
@@ -501,6 +503,7 @@ int main(int argc, char **argv)
 	test_closed_container();
 	test_left_container();
 	test_first_comers();
+	test_other_container();
 	close_container();
 	open_v1_container();
 	open_device(open_in_container());

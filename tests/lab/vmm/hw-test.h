@@ -38,6 +38,11 @@ void register_memory(void *mem, u64 size);
 bool try_register(void *mem, u64 size);
 /* False while something of it is mapped for the device. */
 bool unregister_memory(void *mem, u64 size);
+/* A second device is in a container of its own, which has registered this memory. */
+void open_other_container(void *mem, u64 size);
+void close_other_container(void);
+/* Kilobytes that the process has locked, as the kernel counts them. */
+long locked(void);
 void vfio_map(u64 ioba, void *mem, u64 size);
 void vfio_unmap(u64 ioba, u64 size);
 /* What the ioctl returns, errno set. */
@@ -59,6 +64,11 @@ int attach(const struct table *t);
 /* One more table that the group's hardware tables follow, then 0; else -1, errno set. */
 int attach_also(int kvm_vfio, const struct table *t);
 void detach(int kvm_vfio);
+/*
+ * The first 2^24 bytes of `size` from `mem` on, as memory of the guest's, can't be mapped whole or
+ * may not be by hardware pages of this size; see hw-test.c.
+ */
+void never_maps(void *mem, u64 size, __u32 hw_shift, const char *what);
 long hcall(u64 nr, const struct table *t, u64 index, u64 tce, u64 count);
 long put(const struct table *t, u64 index, u64 tce);
 u64 at(const struct table *t, u64 index);
@@ -78,11 +88,15 @@ void test_shared_entries(void);
 void test_closed_container(void);
 void test_left_container(void);
 void test_first_comers(void);
+void test_other_container(void);
 
 /* hw-map.c: what VFIO is told to map, and what it and KVM map at once */
 void test_edges(void);
 void test_contended_entries(void);
 void test_v1_container(void);
+
+/* hw-huge.c: memory that is huge pages only in part, with hardware pages of 2^24 bytes */
+void test_mixed_pages(void);
 
 /* hw-race.c: vCPUs, the host and the group's coming and going, all at once */
 void test_race(void);

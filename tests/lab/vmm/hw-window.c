@@ -320,3 +320,39 @@ void test_first_comers(void)
 	munmap(arrived, 1 << 16);
 	munmap(mem, 1 << 16);
 }
+
+/* The other container is closed while this one has mapped what that one has registered. */
+static void map_what_is_left(void *mem, u64 size)
+{
+	open_other_container(mem, size);
+	create_window(12);
+	vfio_map(0, mem, PAGE);
+	close_other_container();
+}
+
+/*
+ * A process with two containers has memory mapped in one that it has registered in the other. That
+ * is closed, and the memory stays until it is not mapped any more, and no longer. The kernel
+ * warned of it.
+ */
+void test_other_container(void)
+{
+	u64 size = 2UL << 16;
+	void *mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	need(mem != MAP_FAILED, "memory");
+	/* A container maps nothing before something is registered in it. */
+	register_ram();
+	map_what_is_left(mem, size);
+	check(!try_register(mem, size / 2), "other container: what it leaves stays while mapped",
+	      "it does not");
+	vfio_unmap(0, PAGE);
+	check(try_register(mem, size / 2) && unregister_memory(mem, size / 2),
+	      "other container: ... and no longer", "%s", strerror(errno));
+	map_what_is_left(mem, size);
+	leave_container();
+	check(!locked(), "other container: nothing is left of the last one", "%ld KiB are locked",
+	      locked());
+	join_container();
+	munmap(mem, size);
+}

@@ -16,6 +16,7 @@
 
 struct vm *vm;
 static int container, group = -1;
+static int other_container, other_group;
 
 void need(bool good, const char *what)
 {
@@ -23,51 +24,67 @@ void need(bool good, const char *what)
 		die("%s: %s", what, strerror(errno));
 }
 
-/* The name of the device that is bound to vfio-pci. */
-static const char *device_name(void)
+static int by_name(const void *a, const void *b)
 {
-	static char name[256];
+	return strcmp(a, b);
+}
+
+/* The name of a device that is bound to vfio-pci, from 0 on. */
+static const char *device_name(unsigned int which)
+{
+	static char names[8][256];
+	unsigned int n = 0;
 	struct dirent *entry;
 	DIR *dir = opendir("/sys/bus/pci/drivers/vfio-pci");
 
-	while (dir && (entry = readdir(dir)))
+	while (dir && n < 8 && (entry = readdir(dir)))
 		if (strchr(entry->d_name, ':'))
-			snprintf(name, sizeof(name), "%s", entry->d_name);
-	if (!name[0])
-		die("no device is bound to vfio-pci");
+			snprintf(names[n++], sizeof(names[0]), "%s", entry->d_name);
+	if (n <= which)
+		die("%u devices are bound to vfio-pci", n);
 	closedir(dir);
-	return name;
+	qsort(names, n, sizeof(names[0]), by_name);
+	return names[which];
 }
 
-void open_group_file(void)
+static int open_group_of(unsigned int which)
 {
 	char path[512], link[512];
 	ssize_t n;
+	int fd;
 
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/iommu_group", device_name());
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/iommu_group", device_name(which));
 	n = readlink(path, link, sizeof(link) - 1);
 	need(n > 0, path);
 	link[n] = '\0';
 	snprintf(path, sizeof(path), "/dev/vfio/%s", strrchr(link, '/') + 1);
-	group = open(path, O_RDWR | O_CLOEXEC);
-	need(group >= 0, path);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	need(fd >= 0, path);
+	return fd;
 }
 
-static void open_container_file(void)
+void open_group_file(void)
 {
-	container = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
-	need(container >= 0, "/dev/vfio/vfio");
+	group = open_group_of(0);
 }
 
-static void join_container_of(int type)
+static int open_container_file(void)
 {
-	need(!ioctl(group, VFIO_GROUP_SET_CONTAINER, &container), "VFIO_GROUP_SET_CONTAINER");
-	need(!ioctl(container, VFIO_SET_IOMMU, type), "VFIO_SET_IOMMU");
+	int fd = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
+
+	need(fd >= 0, "/dev/vfio/vfio");
+	return fd;
+}
+
+static void join(int group_fd, int container_fd, int type)
+{
+	need(!ioctl(group_fd, VFIO_GROUP_SET_CONTAINER, &container_fd), "VFIO_GROUP_SET_CONTAINER");
+	need(!ioctl(container_fd, VFIO_SET_IOMMU, type), "VFIO_SET_IOMMU");
 }
 
 void join_container(void)
 {
-	join_container_of(VFIO_SPAPR_TCE_v2_IOMMU);
+	join(group, container, VFIO_SPAPR_TCE_v2_IOMMU);
 }
 
 void leave_container(void)
@@ -77,14 +94,14 @@ void leave_container(void)
 
 void open_container(void)
 {
-	open_container_file();
+	container = open_container_file();
 	join_container();
 }
 
 void open_v1_container(void)
 {
-	open_container_file();
-	join_container_of(VFIO_SPAPR_TCE_IOMMU);
+	container = open_container_file();
+	join(group, container, VFIO_SPAPR_TCE_IOMMU);
 	need(!ioctl(container, VFIO_IOMMU_ENABLE), "VFIO_IOMMU_ENABLE");
 }
 
@@ -96,7 +113,7 @@ void close_container(void)
 
 int open_in_container(void)
 {
-	int device = ioctl(group, VFIO_GROUP_GET_DEVICE_FD, device_name());
+	int device = ioctl(group, VFIO_GROUP_GET_DEVICE_FD, device_name(0));
 
 	need(device >= 0, "VFIO_GROUP_GET_DEVICE_FD");
 	return device;
@@ -110,7 +127,7 @@ int open_group(void)
 	return open_in_container();
 }
 
-bool try_register(void *mem, u64 size)
+static bool registration(int fd, unsigned long request, void *mem, u64 size)
 {
 	struct vfio_iommu_spapr_register_memory reg = {
 		.argsz = sizeof(reg),
@@ -118,7 +135,12 @@ bool try_register(void *mem, u64 size)
 		.size = size,
 	};
 
-	return !ioctl(container, VFIO_IOMMU_SPAPR_REGISTER_MEMORY, &reg);
+	return !ioctl(fd, request, &reg);
+}
+
+bool try_register(void *mem, u64 size)
+{
+	return registration(container, VFIO_IOMMU_SPAPR_REGISTER_MEMORY, mem, size);
 }
 
 void register_memory(void *mem, u64 size)
@@ -128,13 +150,22 @@ void register_memory(void *mem, u64 size)
 
 bool unregister_memory(void *mem, u64 size)
 {
-	struct vfio_iommu_spapr_register_memory reg = {
-		.argsz = sizeof(reg),
-		.vaddr = (u64)mem,
-		.size = size,
-	};
+	return registration(container, VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY, mem, size);
+}
 
-	return !ioctl(container, VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY, &reg);
+void open_other_container(void *mem, u64 size)
+{
+	other_group = open_group_of(1);
+	other_container = open_container_file();
+	join(other_group, other_container, VFIO_SPAPR_TCE_v2_IOMMU);
+	need(registration(other_container, VFIO_IOMMU_SPAPR_REGISTER_MEMORY, mem, size),
+	     "VFIO_IOMMU_SPAPR_REGISTER_MEMORY of the other container");
+}
+
+void close_other_container(void)
+{
+	close(other_group);
+	close(other_container);
 }
 
 int try_vfio_map(u64 ioba, void *mem, u64 size)
