@@ -23,6 +23,13 @@ check_file() {
 	fi
 }
 
+# check_image SIZE NAME: one that is not whole would be noticed in the middle of a restore
+check_image() {
+	local has
+	has=$(stat -L -c %s -- "$folder/$2" 2>/dev/null)
+	[ "$has" = "$1" ] || missing "all of $folder/$2: it had $1 bytes, and has ${has:-none}"
+}
+
 check_described() {
 	local key=${1%% *} rest=${1#* } found
 	case $key in
@@ -47,6 +54,10 @@ check_described() {
 		[[ $rest =~ ^[0-9]{1,2}$ ]] || die "kvm-criu.txt names the pre-dump $rest"
 		[ -s "$folder/pre-dump.$rest/inventory.img" ] ||
 			missing "the pages of $folder/pre-dump.$rest, which the dump needs" ;;
+	image)
+		[[ $rest =~ ^[0-9]+\ (pre-dump\.[0-9]{1,2}/)?[A-Za-z0-9._-]+\.img$ ]] ||
+			die "kvm-criu.txt names the image $rest"
+		check_image "${rest%% *}" "${rest#* }" ;;
 	socket)
 		[ -d "${rest%/*}/" ] || missing "the folder ${rest%/*}, for a unix socket"
 		! unix_sockets self | cut -d ' ' -f 3- | grep -qxF -- "$rest" ||

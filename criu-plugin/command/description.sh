@@ -87,7 +87,13 @@ end_description() {
 	return 1
 }
 
-# describe_vm: its processes and files, while it stands still
+# describe_images: those of CRIU's. The plugin has a list of its own, and may remove some yet.
+describe_images() {
+	(cd -- "$KVM_CRIU_FOLDER" && find . -regextype posix-extended -type f \
+		-regex '\./(.*/)?[A-Za-z0-9._-]+\.img' ! -name 'kvm-*' -printf 'image %s %P\n')
+}
+
+# describe_vm: its processes, files and images, while it stands still
 describe_vm() {
 	local pid fd target seen=$'\n' path
 	for pid in "${pids[@]}"; do
@@ -107,6 +113,7 @@ describe_vm() {
 		seen+=$target$'\n'
 		describe_file "$path" "$(name_of "$path" "$target")" || return 1
 	done <"$files"
+	describe_images || return 1
 	echo complete
 }
 
@@ -132,7 +139,7 @@ read_description() {
 		left-running) left_running=yes ;;
 		paused) paused=yes ;;
 		program) programs+=("$rest") ;;
-		cpu | page | criu | process | port | file | socket | pre-dump)
+		cpu | page | criu | process | port | file | socket | pre-dump | image)
 			described+=("$key $rest") ;;
 		esac
 	done <"$file"
