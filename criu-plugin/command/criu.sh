@@ -6,6 +6,13 @@ step() {
 	[ "$CRTOOLS_SCRIPT_ACTION" = "$1" ] || return 1
 	case $1 in
 	post-dump)
+		# Options behind -- may name others: then what is said to be in the folder is not.
+		if [ "${CRTOOLS_INIT_PID:-$KVM_CRIU_VM}" != "$KVM_CRIU_VM" ] ||
+			[ ! "${CRTOOLS_IMAGE_DIR:-$KVM_CRIU_FOLDER}" -ef "$KVM_CRIU_FOLDER" ]; then
+			echo "CRIU was told to dump another process, or into another folder" \
+				>>"$KVM_CRIU_FAILED"
+			return 2
+		fi
 		vm=$KVM_CRIU_VM files=$KVM_CRIU_FILES
 		mapfile -t pids < <(tree "$vm")
 		list_files >"$files" && end_description || return 2 ;;
