@@ -68,6 +68,12 @@ check_unix() {
 			continue
 		[ "$peer" != 0 ] && [[ $ours != *" $peer "* ]] || continue
 		if [ "$type" = u_str ] && [[ $listening == *$'\n'"$path"$'\n'* ]]; then
+			# It takes the end of this connection for the VM's, and tidies up after it.
+			if [ "$ends" ] && [[ $path == */libvirt/*/monitor.sock ]]; then
+				missing "the end of libvirt's daemon, which is connected to" \
+					"$path: stop it for the dump"
+				continue
+			fi
 			note "the client of the unix socket $path will have to connect again"
 			continue
 		fi

@@ -102,6 +102,7 @@ do_dump() {
 	[ ! -e "$partial" ] || die "$partial is there already: what is left of another dump"
 	# Two would each take the other's changes of memory for seen.
 	lock_vm "$vm"
+	[ "$leave_running" ] || ends=yes
 	check_host
 	check_vm
 	[ $count = 0 ] || die "process $vm was not touched: $count missing"
