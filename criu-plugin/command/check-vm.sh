@@ -117,12 +117,16 @@ check_tcp() {
 
 # What is open beside KVM's objects and sockets.
 check_files() {
-	local pid fd target
+	local pid fd target masters=
 	while read -r -d '' pid fd target; do
 		case $target in
 		*$'\n'*)
 			missing "process $pid, fd $fd: a file without a newline in its name" ;;
-		/dev/pts/* | /dev/tty*)
+		/dev/pts/[0-9]*)
+			shell_job=yes terminal=yes ;;
+		/dev/ptmx | /dev/pts/ptmx)
+			masters=yes ;;
+		/dev/tty*)
 			shell_job=yes ;;
 		'/memfd:'*) ;;
 		*' (deleted)')
@@ -132,6 +136,8 @@ check_files() {
 					"which was deleted and is too large for CRIU to keep" ;;
 		esac
 	done <"$files"
+	# It may be its own, and then it needs none from outside.
+	[ -z "$terminal" ] || [ -z "$masters" ] || terminal=own
 }
 
 # vhost-net is saved while the guest is paused.
@@ -155,8 +161,13 @@ check_session() {
 		session=$4
 		[[ " ${pids[*]} " == *" $session "* ]] || shell_job=yes
 	done
-	[ -z "$shell_job" ] || note "the VMM is not the first of its session, or has a terminal:" \
-		"the restored one takes those of $name restore (--shell-job)"
+	if [ "$terminal" = yes ]; then
+		note "the VMM has a terminal: the restored one takes that of $name restore" \
+			"(--shell-job)"
+	elif [ "$shell_job" ]; then
+		note "the VMM is not the first of its session, or has a terminal:" \
+			"the restored one is in a session that $name restore makes (--shell-job)"
+	fi
 }
 
 # Nothing can be done in a frozen process, so CRIU would wait for it, unless it is told to thaw it.
@@ -188,7 +199,7 @@ check_leader() {
 
 # check_vm: of the process $vm; nothing is changed in it
 check_vm() {
-	shell_job=
+	shell_job='' terminal=''
 	mapfile -t pids < <(tree "$vm")
 	files=$scratch/files
 	list_files >"$files" || missing "space for a list of files in $scratch"

@@ -72,11 +72,16 @@ pass_on() {
 run_criu() {
 	local ret=
 	if [ "$1" != dump ]; then
+		exec 5</dev/null
+		# A VMM that had a terminal gets this one.
+		[ "$1" != restore ] || [ -z "$terminal" ] || [ ! -t 0 ] || exec 5<&0
 		trap ended=yes INT TERM HUP QUIT
 		# bash obeys a signal when what is in the foreground has ended.
-		(trap '' INT TERM HUP QUIT TSTP && exec criu "$@") \
-			</dev/null >/dev/null 2>"$scratch/criu"
-		return
+		(trap '' INT TERM HUP QUIT TSTP && exec "${alone[@]}" criu "$@" 5<&-) \
+			<&5 >/dev/null 2>"$scratch/criu"
+		ret=$?
+		exec 5<&-
+		return $ret
 	fi
 	criu=
 	trap pass_on INT TERM HUP QUIT

@@ -30,6 +30,7 @@ describe_host() {
 		"kernel $(uname -r)" "cpu $(cpu)" "page $(page_size)" \
 		"criu $(criu_version)" "vm $vm $start"
 	[ -z "$shell_job" ] || echo "shell-job"
+	[ -z "$terminal" ] || echo "terminal $terminal"
 	[ -z "$leave_running" ] || echo "left-running"
 	[ "$pre_dumps" = 0 ] || seq "$pre_dumps" | sed 's/^/pre-dump /'
 	ports | sed 's/^/port /'
@@ -120,7 +121,7 @@ describe_vm() {
 # read_description: it may have come over a network, so nothing of it is run or believed
 read_description() {
 	local file=$folder/kvm-criu.txt line key rest
-	vm='' start='' boot='' host='' shell_job='' left_running='' paused='' last=
+	vm='' start='' boot='' host='' shell_job='' terminal='' left_running='' paused='' last=
 	described=() programs=()
 	[ -f "$file" ] && [ ! -L "$file" ] ||
 		die "$folder has no kvm-criu.txt: it is not of $name dump"
@@ -136,6 +137,7 @@ read_description() {
 		host) host=$rest ;;
 		vm) read -r vm start <<<"$rest" ;;
 		shell-job) shell_job=yes ;;
+		terminal) terminal=$rest ;;
 		left-running) left_running=yes ;;
 		paused) paused=yes ;;
 		program) programs+=("$rest") ;;
