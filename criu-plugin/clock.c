@@ -194,14 +194,14 @@ static bool is_offset(const KvmCriu__Vm *vm, uint64_t offset)
 	return false;
 }
 
-static bool has_offset(const KvmCriu__Vm *vm)
+/* How many vCPUs have one. */
+static size_t count_offsets(const KvmCriu__Vm *vm)
 {
-	size_t i;
+	size_t i, count = 0;
 
 	for (i = 0; i < vm->n_vcpu; i++)
-		if (reg_value(find_reg(vm->vcpu[i], KVM_REG_PPC_TB_OFFSET), 0))
-			return true;
-	return false;
+		count += !!reg_value(find_reg(vm->vcpu[i], KVM_REG_PPC_TB_OFFSET), 0);
+	return count;
 }
 
 /* Note those of @copies that are of this VM. */
@@ -238,18 +238,25 @@ static int search_now(pid_t pid, KvmCriu__Vm *vm, bool heap)
 int save_clock(pid_t pid, KvmCriu__Vm *vm)
 {
 	const struct copies *copies = early;
+	size_t offsets = count_offsets(vm);
 
 	/* All vCPUs have one clock. */
 	if (vm->n_vcpu)
 		vm->guest_timebase += reg_value(find_reg(vm->vcpu[0], KVM_REG_PPC_TB_OFFSET), 0);
 	/* Nobody has set one, so nobody has a copy. */
-	if (!has_offset(vm))
+	if (!offsets)
 		return 0;
 	while (copies && copies->pid != pid)
 		copies = copies->next;
-	if ((copies && keep_copies(vm, copies)) ||
-	    (!vm->n_tb_offset_copy && search_now(pid, vm, true)) ||
-	    (!vm->n_tb_offset_copy && search_now(pid, vm, false)))
+	if (copies && keep_copies(vm, copies))
+		return -1;
+	/* A vCPU may have come since that search. One that has gone has no copy any more. */
+	if (vm->n_tb_offset_copy < offsets) {
+		vm->n_tb_offset_copy = 0;
+		if (search_now(pid, vm, true))
+			return -1;
+	}
+	if (!vm->n_tb_offset_copy && search_now(pid, vm, false))
 		return -1;
 	if (vm->n_tb_offset_copy)
 		pr_info("VM %" PRIu64 ": %zu copies of its timebase offset are in process %d\n",
