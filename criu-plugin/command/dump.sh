@@ -109,6 +109,11 @@ do_dump() {
 	trap ended=yes INT TERM HUP QUIT
 	mkdir -p "$(dirname "$folder")" && mkdir -m 700 "$partial" || exit 1
 	partial=$(cd "$partial" && pwd)
+	# Debian 13 has /tmp there.
+	case $(stat -f -c %T -- "$partial") in
+	tmpfs | ramfs)
+		note "$folder is in memory only: copy it before this host ends" ;;
+	esac
 	settled && stopped='' || stopped=yes
 	begin_description || { rm -rf "$partial"; exit 1; }
 	[ -z "$shell_job" ] || options+=(--shell-job)
