@@ -79,6 +79,7 @@ check_folder() {
 	[ "$force" ] || [[ $folder != *.partial ]] ||
 		missing "the end of the dump, which was interrupted at the very last: --force, if" \
 			"process $vm has ended on $host"
+	[ -z "$terminal" ] || note "the VMM had a terminal, and takes that of $name restore"
 	[ -z "$left_running" ] || note "the VM was left running on $host"
 	if lives "$vm" "$boot" "$start"; then
 		missing "the end of the VM: process $vm of the dump still runs here"

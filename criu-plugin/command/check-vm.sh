@@ -70,10 +70,12 @@ check_unix() {
 		if [ "$type" = u_str ] && [[ $listening == *$'\n'"$path"$'\n'* ]]; then
 			# It takes the end of this connection for the VM's, and tidies up after it.
 			if [ "$ends" ] && [[ $path == */libvirt/*/monitor.sock ]]; then
-				missing "the end of libvirt's daemon, which is connected to" \
-					"$path: stop it for the dump"
+				missing "the end of libvirt's daemon (libvirtd or virtqemud, and" \
+					"its sockets), which is connected to $path"
 				continue
 			fi
+			[[ $path != */libvirt/*/monitor.sock ]] ||
+				note "a dump that ends the VM needs libvirt's daemon stopped"
 			note "the client of the unix socket $path will have to connect again"
 			continue
 		fi
@@ -117,15 +119,22 @@ check_tcp() {
 
 # What is open beside KVM's objects and sockets.
 check_files() {
-	local pid fd target masters=
+	local pid fd target index slaves=() masters=' '
 	while read -r -d '' pid fd target; do
 		case $target in
 		*$'\n'*)
 			missing "process $pid, fd $fd: a file without a newline in its name" ;;
+		# One that has hung up needs nothing.
+		/dev/pts/[0-9]*' (deleted)')
+			shell_job=yes ;;
 		/dev/pts/[0-9]*)
-			shell_job=yes terminal=yes ;;
+			shell_job=yes
+			slaves+=("${target#/dev/pts/}") ;;
 		/dev/ptmx | /dev/pts/ptmx)
-			masters=yes ;;
+			masters+="$(awk '$1 == "tty-index:" { print $2 }' \
+				"/proc/$pid/fdinfo/$fd" 2>/dev/null) " ;;
+		/dev/tty)
+			shell_job=yes terminal=yes ;;
 		/dev/tty*)
 			shell_job=yes ;;
 		'/memfd:'*) ;;
@@ -136,8 +145,10 @@ check_files() {
 					"which was deleted and is too large for CRIU to keep" ;;
 		esac
 	done <"$files"
-	# It may be its own, and then it needs none from outside.
-	[ -z "$terminal" ] || [ -z "$masters" ] || terminal=own
+	# One that it made itself is made again.
+	for index in "${slaves[@]}"; do
+		[[ $masters == *" $index "* ]] || terminal=yes
+	done
 }
 
 # vhost-net is saved while the guest is paused.

@@ -74,7 +74,7 @@ run_criu() {
 	if [ "$1" != dump ]; then
 		exec 5</dev/null
 		# A VMM that had a terminal gets this one.
-		[ "$1" != restore ] || [ -z "$terminal" ] || [ ! -t 0 ] || exec 5<&0
+		[ "$1" != restore ] || [ -z "$terminal" ] || exec 5<&0
 		trap ended=yes INT TERM HUP QUIT
 		# bash obeys a signal when what is in the foreground has ended.
 		(trap '' INT TERM HUP QUIT TSTP && exec "${alone[@]}" criu "$@" 5<&-) \

@@ -30,7 +30,7 @@ describe_host() {
 		"kernel $(uname -r)" "cpu $(cpu)" "page $(page_size)" \
 		"criu $(criu_version)" "vm $vm $start"
 	[ -z "$shell_job" ] || echo "shell-job"
-	[ -z "$terminal" ] || echo "terminal $terminal"
+	[ -z "$terminal" ] || echo terminal
 	[ -z "$leave_running" ] || echo "left-running"
 	[ "$pre_dumps" = 0 ] || seq "$pre_dumps" | sed 's/^/pre-dump /'
 	ports | sed 's/^/port /'
@@ -90,8 +90,8 @@ end_description() {
 
 # describe_images: those of CRIU's. The plugin has a list of its own, and may remove some yet.
 describe_images() {
-	(cd -- "$KVM_CRIU_FOLDER" && find . -regextype posix-extended -type f \
-		-regex '\./(.*/)?[A-Za-z0-9._-]+\.img' ! -name 'kvm-*' -printf 'image %s %P\n')
+	(cd -- "$KVM_CRIU_FOLDER" && find . -regextype posix-extended -type f ! -name 'kvm-*' \
+		-regex '\./(pre-dump\.[0-9]{1,2}/)?[A-Za-z0-9._-]+\.img' -printf 'image %s %P\n')
 }
 
 # describe_vm: its processes, files and images, while it stands still
@@ -137,7 +137,7 @@ read_description() {
 		host) host=$rest ;;
 		vm) read -r vm start <<<"$rest" ;;
 		shell-job) shell_job=yes ;;
-		terminal) terminal=$rest ;;
+		terminal) terminal=yes ;;
 		left-running) left_running=yes ;;
 		paused) paused=yes ;;
 		program) programs+=("$rest") ;;

@@ -11,13 +11,13 @@ do_restore() {
 	read_description
 	check_host
 	check_folder
-	[ "$terminal" != yes ] || [ -t 0 ] ||
+	[ -z "$terminal" ] || [ -t 0 ] ||
 		missing "a terminal, as standard input: the VMM had one, and takes that"
 	[ $count = 0 ] || die "nothing was restored: $count missing"
 	[ -z "$shell_job" ] || options+=(--shell-job)
 	# The VMM will be in the session and the process group of CRIU: whoever ends those of this
 	# command, as the end of an ssh does, is not to end the VM.
-	[ -z "$shell_job" ] || { [ "$terminal" ] && [ -t 0 ]; } || alone=(setsid -w)
+	[ -z "$shell_job" ] || [ "$terminal" ] || alone=(setsid -w)
 	export KVM_CRIU_STEP=pre-resume KVM_CRIU_VM=$vm KVM_CRIU_BRIDGES="${bridges[*]}" \
 		KVM_CRIU_HOOK=$hook KVM_CRIU_FAILED=$scratch/failed
 	if ! run_criu restore -d -D "$folder" -o restore.log -v4 -L "$plugins" "${options[@]}" \
