@@ -66,6 +66,7 @@ static size_t nr_noted;
 static uint64_t *devices;
 static size_t nr_devices;
 
+/* Anonymous memory has no device. Its inode says nothing: a shared memory segment may have 0. */
 static bool is_device_noted(uint64_t device)
 {
 	size_t i;
@@ -110,7 +111,7 @@ static int note_smap(void *arg, const struct smap *smap)
 			.dontfork = smap->dontfork,
 		};
 	}
-	if (range->inode && !smap->huge && !is_device_noted(range->device)) {
+	if (range->device && !smap->huge && !is_device_noted(range->device)) {
 		uint64_t *more = reallocarray(devices, nr_devices + 1, sizeof(*more));
 
 		if (!more)
@@ -225,7 +226,7 @@ int scan_maps(struct kvm_process *process)
 			process->aio = true;
 		if (ret < 0)
 			return -1;
-		known &= ret && (!range->inode || is_device_noted(range->device));
+		known &= ret && (!range->device || is_device_noted(range->device));
 	}
 	/* What is left to know is of no interest in a process without KVM. */
 	if (known || !process->nr_fds)
