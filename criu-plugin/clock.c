@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -114,40 +115,42 @@ static bool has_guest_memory(const KvmCriu__Vm *vm, uint64_t start, uint64_t end
 	return false;
 }
 
+struct search {
+	struct copies *copies;
+	const KvmCriu__Vm *vm; /* or NULL for the heap alone */
+	uint64_t *words;
+};
+
+static int search_mapping(void *arg, char *line)
+{
+	struct search *search = arg;
+	const KvmCriu__Vm *vm = search->vm;
+	struct range range;
+	const char *name;
+	bool heap;
+
+	if (!parse_range(line, &range, &name) || range.prot != (PROT_READ | PROT_WRITE) ||
+	    range.shared || range.device)
+		return 0;
+	heap = !strcmp(name, "[heap]");
+	if (heap == !!vm || (vm && has_guest_memory(vm, range.start, range.end)))
+		return 0;
+	return search_range(search->copies, range.start, range.end, search->words);
+}
+
 /* Search the heap, or, of a VM that is known, all other memory that malloc() may have used. */
 static int search_memory(struct copies *copies, const KvmCriu__Vm *vm)
 {
-	uint64_t *words = malloc(CHUNK_WORDS * sizeof(*words)), start, end, inode;
-	char path[PATH_LEN], *line = NULL, perm[5];
-	size_t room = 0;
-	FILE *file;
-	bool heap;
-	int ret = 0;
+	struct search search = { .copies = copies, .vm = vm };
+	int ret;
 
-	snprintf(path, sizeof(path), "/proc/%d/maps", copies->pid);
-	file = fopen(path, "re");
-	if (!words || !file) {
-		pr_perror("Can't search the memory of process %d", copies->pid);
-		ret = -1;
+	search.words = malloc(CHUNK_WORDS * sizeof(*search.words));
+	if (!search.words) {
+		pr_err("Out of memory\n");
+		return -1;
 	}
-	while (!ret && getline(&line, &room, file) > 0) {
-		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %*x %*x:%*x %" SCNu64, &start, &end,
-			   perm, &inode) != 4 ||
-		    strcmp(perm, "rw-p") || inode)
-			continue;
-		heap = strstr(line, "[heap]");
-		if (heap == !!vm || (vm && has_guest_memory(vm, start, end)))
-			continue;
-		ret = search_range(copies, start, end, words);
-	}
-	if (!ret && !feof(file)) {
-		pr_perror("Can't read %s", path);
-		ret = -1;
-	}
-	free(line);
-	free(words);
-	if (file)
-		fclose(file);
+	ret = for_each_line(copies->pid, "maps", search_mapping, &search);
+	free(search.words);
 	return ret;
 }
 
