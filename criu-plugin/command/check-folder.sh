@@ -73,6 +73,20 @@ check_bridges() {
 	done
 }
 
+# check_restored: a VM that has run since has changed its disks, and may still run elsewhere
+check_restored() {
+	local file=$folder/kvm-criu.restored line=
+	[ -e "$file" ] || [ -L "$file" ] || return 0
+	[ ! -f "$file" ] || [ -L "$file" ] || line=$(head -c 200 -- "$file" | head -n 1)
+	line="the VM was restored from here before (${line:-nobody knows when})"
+	if [ "$again" ]; then
+		note "$line"
+	else
+		missing "the VM's disks as they were: $line, and has changed them since: --again," \
+			"if they have been put back, and it does not run any more"
+	fi
+}
+
 check_folder() {
 	local thing line said pid_max
 	pid_max=$(</proc/sys/kernel/pid_max)
@@ -93,6 +107,7 @@ check_folder() {
 		done < <(printf '%s\n' "${programs[@]}" | sort | comm -23 - <(
 			printf '%s\n' "${programs[@]#* }" | sizes | sort))
 	check_bridges
+	check_restored
 	said=$("$helper" images "$folder" 2>&1) ||
 		while read -r line; do missing "$line"; done <<<"$said"
 }
