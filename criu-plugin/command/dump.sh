@@ -11,7 +11,7 @@ settled() {
 # hold: vhost-net is taken from the VMM while it is dumped, and the guest is paused. Whoever dies,
 # it is given back when nobody has fd 8 any more.
 hold() {
-	local answer=
+	local answer='' guest='the VM goes on'
 	[ "$qmp" ] || has_vhost || return 0
 	mkfifo -m 600 "$scratch/hold" "$scratch/held" || { rm -rf "$partial"; exit 1; }
 	"$helper" hold "$vm" ${qmp:+"$qmp"} <"$scratch/hold" >"$scratch/held" 2>"$scratch/said" &
@@ -19,10 +19,11 @@ hold() {
 	held=yes
 	read -r -u 9 answer
 	[ "$answer" != paused ] || echo paused >>"$partial/kvm-criu.new" || answer=
+	[ "$answer" != stuck ] || answer='' guest='its guest may be paused'
 	[ "$answer" ] && return
 	let_go
 	rm -rf "$partial"
-	die "process $vm was not dumped; the VM goes on"
+	die "process $vm was not dumped; $guest"
 }
 
 # let_go: until all of it is given back

@@ -44,6 +44,7 @@ enum state { STATE_OWN, STATE_STOPPED, STATE_FOREIGN };
 struct progress {
 	volatile bool begun;
 	bool paused, taken; /* by us */
+	bool stuck;	    /* it may be paused, and there is nothing to be done about that */
 	volatile enum state state;
 	struct thread leader; /* as it was */
 	uint64_t sc;	      /* in its own code */
@@ -364,7 +365,11 @@ static void give_all_back(void *arg)
 		return;
 	if (progress->taken && !in_leader(hold, give_back))
 		progress->taken = false;
-	if (progress->paused && !qmp_do(hold->socket, "cont"))
+	if (!progress->paused)
+		return;
+	if (qmp_do(hold->socket, "cont"))
+		pr_err("The guest is paused: `cont' in QEMU's monitor has it go on\n");
+	else
 		progress->paused = false;
 }
 
@@ -372,15 +377,20 @@ static void give_all_back(void *arg)
 
 static int pause_guest(struct hold *hold)
 {
-	int running = qmp_is_running(hold->socket);
+	struct progress *progress = hold->progress;
+	int ret = qmp_is_running(hold->socket);
 
-	if (running <= 0)
-		return running;
-	hold->progress->paused = true;
-	return qmp_do(hold->socket, "stop");
+	if (ret <= 0)
+		return ret;
+	progress->paused = true;
+	ret = qmp_stop(hold->socket);
+	progress->stuck = ret == QMP_STUCK;
+	if (ret > 0)
+		progress->paused = false;
+	return ret;
 }
 
-/* An empty line says that it has failed. */
+/* An empty line says that it has failed, and nothing is held. */
 static int begin(void *arg)
 {
 	struct hold *hold = arg;
@@ -393,7 +403,7 @@ static int begin(void *arg)
 		ret = -1;
 	}
 	progress->begun = true;
-	puts(ret ? "" : progress->paused ? "paused" : "held");
+	puts(progress->stuck ? "stuck" : ret ? "" : progress->paused ? "paused" : "held");
 	fflush(stdout);
 	return 0;
 }

@@ -18,8 +18,11 @@
 /* Seconds. A client that QEMU has no time for is not greeted. */
 #define GREETING_PATIENCE 10
 /* To stop a guest, QEMU waits for its disks, which may have a lot to write. */
+#ifndef ANSWER_PATIENCE
 #define ANSWER_PATIENCE 600
-#define ANSWER_SIZE	(1 << 16) /* no answer that is asked for is that long */
+#define LATE_PATIENCE	60 /* after that, for an answer all the same */
+#endif
+#define ANSWER_SIZE (1 << 16) /* no answer that is asked for is that long */
 
 struct qmp {
 	const char *path;
@@ -59,22 +62,31 @@ static int next_answer(struct qmp *qmp, unsigned int seconds)
 	return -1;
 }
 
-/* The answer is in @qmp->line. */
-static int ask(struct qmp *qmp, const char *command)
+static int send_command(struct qmp *qmp, const char *command)
 {
 	char text[64];
 	int len = snprintf(text, sizeof(text), "{\"execute\":\"%s\"}\n", command);
 
-	if (send(qmp->sock, text, len, MSG_NOSIGNAL) != len) {
-		pr_perror("%s: QEMU's monitor can't be asked", qmp->path);
-		return -1;
-	}
-	if (next_answer(qmp, ANSWER_PATIENCE))
-		return -1;
+	if (send(qmp->sock, text, len, MSG_NOSIGNAL) == len)
+		return 0;
+	pr_perror("%s: QEMU's monitor can't be asked", qmp->path);
+	return -1;
+}
+
+static int check_answer(const struct qmp *qmp, const char *command)
+{
 	if (begins(qmp->line, "{\"return\""))
 		return 0;
 	pr_err("%s: QEMU refuses `%s': %s", qmp->path, command, qmp->line);
 	return -1;
+}
+
+/* The answer is in @qmp->line. */
+static int ask(struct qmp *qmp, const char *command)
+{
+	if (send_command(qmp, command) || next_answer(qmp, ANSWER_PATIENCE))
+		return -1;
+	return check_answer(qmp, command);
 }
 
 static int open_qmp(struct qmp *qmp, const char *path)
@@ -130,6 +142,41 @@ int qmp_do(const char *path, const char *command)
 	if (open_qmp(&qmp, path))
 		return -1;
 	ret = ask(&qmp, command);
+	close_qmp(&qmp);
+	return ret;
+}
+
+/*
+ * QEMU has not answered `stop'. It does one thing after the other, but forgets what a client has
+ * asked for that has gone.
+ */
+static int have_it_go_on(struct qmp *qmp)
+{
+	clearerr(qmp->answers);
+	if (!send_command(qmp, "cont") && !next_answer(qmp, LATE_PATIENCE) &&
+	    !next_answer(qmp, LATE_PATIENCE) && begins(qmp->line, "{\"return\"")) {
+		pr_err("%s: QEMU has paused the guest too late, and continued it\n", qmp->path);
+		return QMP_GOES_ON;
+	}
+	pr_err("%s: QEMU may pause the guest yet. Have it go on by what is typed into its monitor: "
+	       "{\"execute\":\"qmp_capabilities\"} {\"execute\":\"cont\"}\n",
+	       qmp->path);
+	return QMP_STUCK;
+}
+
+int qmp_stop(const char *path)
+{
+	struct qmp qmp;
+	int ret = -1;
+
+	if (open_qmp(&qmp, path))
+		return -1;
+	if (!send_command(&qmp, "stop")) {
+		if (!next_answer(&qmp, ANSWER_PATIENCE))
+			ret = check_answer(&qmp, "stop");
+		else if (!feof(qmp.answers))
+			ret = have_it_go_on(&qmp);
+	}
 	close_qmp(&qmp);
 	return ret;
 }

@@ -5,6 +5,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "qmp.h"
 
@@ -12,6 +13,8 @@ int main(int argc, char **argv)
 {
 	int running;
 
+	if (argc == 3 && !strcmp(argv[2], "stop"))
+		return qmp_stop(argv[1]);
 	if (argc == 3)
 		return qmp_do(argv[1], argv[2]) ? EXIT_FAILURE : EXIT_SUCCESS;
 	running = qmp_is_running(argv[1]);
