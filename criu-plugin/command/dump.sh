@@ -91,10 +91,37 @@ write_pages() {
 	[ "$pre_dumps" = 0 ] || options+=(--track-mem --prev-images-dir "pre-dump.$pre_dumps")
 }
 
+# memory: KiB that a dump writes for certain, which is not all: what processes share may be in files
+memory() {
+	local pid
+	for pid in "${pids[@]}"; do cat "/proc/$pid/status"; done 2>/dev/null |
+		awk '$1 == "RssAnon:" || $1 == "VmSwap:" { sum += $2 } END { print sum + 0 }'
+}
+
+# check_space: some file systems keep less than is written, and CRIU may write elsewhere
+check_space() {
+	local kind unit blocks free needed
+	read -r kind unit blocks free < <(stat -f -c '%T %S %b %f' -- "$partial")
+	case $kind in
+	# Debian 13 has /tmp there.
+	tmpfs | ramfs) note "$folder is in memory only: copy it before this host ends" ;;
+	esac
+	needed=$(memory) free=$((${free:-0} * ${unit:-0} / 1024))
+	# One that has no limit has no blocks.
+	[ "${blocks:-0}" != 0 ] && [ "$needed" -gt $free ] || return 0
+	needed="$((needed / 1024)) MiB for the VM's memory in ${folder}: there are $((free / 1024))"
+	case $kind:${#passed[@]} in
+	ext2/ext3:0 | tmpfs:0 | xfs:0)
+		rmdir "$partial"
+		die "process $vm was not touched: a dump takes at least $needed" ;;
+	esac
+	note "a dump may take $needed"
+}
+
 do_dump() {
 	# Who reads what is said may be gone, which is no reason to leave anything half done.
 	trap : PIPE
-	vm=$(find_vm "$1") ||
+	find_vm "$1" ||
 		die "$1 is neither a process ID nor the name of a VM of libvirt's here"
 	start=$(start_of "$vm") || die "process $vm has ended"
 	folder=${2%/} partial=${2%/}.partial
@@ -110,11 +137,7 @@ do_dump() {
 	trap ended=yes INT TERM HUP QUIT
 	mkdir -p "$(dirname "$folder")" && mkdir -m 700 "$partial" || exit 1
 	partial=$(cd "$partial" && pwd)
-	# Debian 13 has /tmp there.
-	case $(stat -f -c %T -- "$partial") in
-	tmpfs | ramfs)
-		note "$folder is in memory only: copy it before this host ends" ;;
-	esac
+	check_space
 	settled && stopped='' || stopped=yes
 	begin_description || { rm -rf "$partial"; exit 1; }
 	[ -z "$shell_job" ] || options+=(--shell-job)

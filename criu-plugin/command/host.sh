@@ -36,17 +36,21 @@ above() {
 	done
 }
 
-# find_vm VM: its process ID
+# find_vm VM: $vm becomes its process ID
 find_vm() {
-	local file
-	case $1 in
-	*[!0-9]* | '')
-		for file in "/run/libvirt/qemu/$1.pid" "/run/libvirt/qemu/driver/$1.pid"; do
-			[ ! -r "$file" ] || { head -n 1 "$file"; return; }
-		done
-		return 1 ;;
-	esac
-	[ -d "/proc/$1" ] && printf '%s\n' "$1"
+	local file named=
+	vm=
+	for file in "/run/libvirt/qemu/$1.pid" "/run/libvirt/qemu/driver/$1.pid"; do
+		[ ! -r "$file" ] || named=$(head -n 1 "$file")
+	done
+	[[ $1 == *[!0-9]* ]] || [ ! -d "/proc/$1" ] || vm=$1
+	# A number may be both, and may have been a name's of a VM that has ended.
+	[ -z "$vm" ] || start_of "${named:-none}" >/dev/null || named=
+	[ -z "$vm" ] || [ "${named:-$vm}" = "$vm" ] ||
+		die "$1 is a process ID, and the name of a VM of libvirt's: if you mean that one," \
+			"name its process ID, $named"
+	vm=${vm:-$named}
+	[ "$vm" ]
 }
 
 # lock PATH: for the time of this script, and of the CRIU that it starts. Where there are no locks,

@@ -21,7 +21,8 @@
 static const char *const *smaps;
 static int tests, failed, looks;
 
-int __wrap_for_each_line(pid_t pid, const char *name, int (*each)(void *arg, char *line), void *arg);
+int __wrap_for_each_line(pid_t pid, const char *name, int (*each)(void *arg, char *line),
+			 void *arg);
 int __wrap_read_ranges(struct ranges *ranges, pid_t pid);
 
 int __wrap_for_each_line(pid_t pid, const char *name, int (*each)(void *arg, char *line), void *arg)
