@@ -159,8 +159,8 @@ do_dump() {
 		case $? in
 		1)
 			let_go
-			leave "$partial is complete, but process $vm has not ended: if it goes on," \
-				"remove the folder" ;;
+			leave "$partial is complete, but process $vm has not ended: if it goes" \
+				"on, remove the folder" ;;
 		2) failed_dump ;;
 		esac
 	fi
@@ -168,7 +168,8 @@ do_dump() {
 	mv -T "$partial" "$folder" ||
 		leave "VM $vm is in $partial, and complete, but can't be called $folder"
 	sync -f "$folder" ||
-		leave "VM $vm is in $folder, and complete, but may not be after a crash of this host"
+		leave "VM $vm is in $folder, and complete, but may not be after a crash of this" \
+			"host"
 	printf '%s: %s\n' "$name" "$(plain "VM $vm is in $folder")"
 	# It is, whether or not that could be written: who takes this for a failure may remove it.
 	return 0

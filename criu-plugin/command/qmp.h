@@ -8,7 +8,7 @@
 /* Does the guest run? 1, 0 or -1. */
 int qmp_is_running(const char *path);
 /*
- * Pause the guest. Return: 0, -1 if QEMU does not do it, or, after it has not answered for long, what
+ * Pause the guest. Return: 0, -1 if QEMU does not do it, or, if it has not answered for long, what
  * has become of the guest. QEMU does what it was asked for when it can.
  */
 enum { QMP_GOES_ON = 1, QMP_STUCK };
