@@ -15,13 +15,16 @@
 #include "check.h"
 #include "vm.h"
 
-#define OTHER_ORDER 18U
-#define READ_ROUNDS 400
-#define READ_SIZE   (4UL << 20)
-#define MAP_ROUNDS  60
-#define KEEP	    (16UL << 20) /* what the guest itself is made of */
-#define LIOBN	    0x80000000UL
-#define PATB_GR	    (1UL << 63) /* in the process table: radix */
+#define OTHER_ORDER	18U
+#define READ_ROUNDS	400
+#define READ_SIZE	(4UL << 20)
+#define MAP_ROUNDS	60
+#define PREPARED_ORDER	24U
+#define PREPARED_ROUNDS 200
+#define PREPARED_NAP	20000	     /* us */
+#define KEEP		(16UL << 20) /* what the guest itself is made of */
+#define LIOBN		0x80000000UL
+#define PATB_GR		(1UL << 63) /* in the process table: radix */
 
 static struct vm *vm;
 static atomic_bool over;
@@ -164,6 +167,52 @@ static void test_logged(void)
 	pthread_join(reader, NULL);
 }
 
+/* A VM that has no table yet, and no vCPU. */
+static int bare_vm(void)
+{
+	struct kvm_ppc_mmuv3_cfg hash = { 0 };
+	int fd = ioctl(vm->kvm_fd, KVM_CREATE_VM, 0);
+
+	if (fd < 0)
+		die("KVM_CREATE_VM: %s", strerror(errno));
+	if (ioctl(fd, KVM_CHECK_EXTENSION, KVM_CAP_PPC_MMU_RADIX) > 0 &&
+	    ioctl(fd, KVM_PPC_CONFIGURE_V3_MMU, &hash))
+		die("KVM_PPC_CONFIGURE_V3_MMU: %s", strerror(errno));
+	return fd;
+}
+
+static void test_no_size(void)
+{
+	__u32 order = 0;
+	int fd = bare_vm();
+
+	fails(ioctl(fd, KVM_PPC_ALLOCATE_HTAB, &order), EINVAL, "hpt: there is none of order 0");
+	close(fd);
+}
+
+/* All that is prepared would be more than the host has, if it were not given back. */
+static void test_prepared(void)
+{
+	struct kvm_ppc_resize_hpt larger = { .shift = PREPARED_ORDER };
+	int fd, ret;
+
+	for (int i = 0; i < PREPARED_ROUNDS; i++) {
+		fd = bare_vm();
+		ret = ioctl(fd, KVM_PPC_RESIZE_HPT_PREPARE, &larger);
+		if (ret < 0)
+			die("KVM_PPC_RESIZE_HPT_PREPARE: %s", strerror(errno));
+		/* In the middle of it, and when it is there. */
+		if (i % 2)
+			usleep(PREPARED_NAP);
+		close(fd);
+	}
+	fd = bare_vm();
+	while ((ret = ioctl(fd, KVM_PPC_RESIZE_HPT_PREPARE, &larger)) > 0)
+		usleep(PREPARED_NAP);
+	gives(ret, 0, "hpt: what was prepared and not used is given back");
+	close(fd);
+}
+
 int main(void)
 {
 	struct vm_options opt = { .mmu = MMU_HPT, .mem_size = 64UL << 20, .nvcpus = 1 };
@@ -175,6 +224,8 @@ int main(void)
 	test_reader();
 	test_mapped();
 	test_logged();
+	test_no_size();
+	test_prepared();
 	vm_destroy(vm);
 	return check_failures ? 1 : 0;
 }
