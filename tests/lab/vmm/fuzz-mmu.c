@@ -6,7 +6,6 @@
 
 #include "fuzz.h"
 
-#define PATB_GR	  (1UL << 63)
 #define ORDER_MIN 18U
 #define ORDERS	  6U
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The kernel fuzzer's inside: what its calls are made on, and how they choose. kernel-fuzz.c has
- * the threads and the counts, fuzz-kvm.c the calls on VMs, vCPUs and devices, fuzz-file.c those on
- * fds and mappings, fuzz-vfio.c those on a PCI device.
+ * the threads and the counts, fuzz-kvm.c the calls on VMs, vCPUs and devices, fuzz-mmu.c those on
+ * page tables, fuzz-file.c those on fds and mappings, fuzz-vfio.c those on a PCI device.
  */
 #ifndef TCE_VMM_FUZZ_H
 #define TCE_VMM_FUZZ_H

@@ -71,6 +71,9 @@
 /* 2 MiB: KVM maps what a real-mode guest has with an entry for each page, one in a group. */
 #define HPT_ORDER 21 /* 16,384 groups: as many as 64 MiB have pages of 4 KiB */
 
+/* In KVM_PPC_CONFIGURE_V3_MMU's process table: the guest is radix. */
+#define PATB_GR (1UL << 63)
+
 /* Offsets in struct guest_cpu that vectors.S uses. */
 #define GUEST_CPU_TICKS	    0
 #define GUEST_CPU_PERIOD    8

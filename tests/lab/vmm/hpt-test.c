@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * tce-hpt-test: a VM's page table goes while others have it: who reads it through an HTAB fd, the
- * host, which takes away pages that it maps, and the log of what the guest has written. One line a
- * check, for the lab's scenarios.
+ * host, which takes away pages that it maps, and the log of what the guest has written. Or it never
+ * was: one of no size, or one that is prepared and not used. One line a check, for the lab's
+ * scenarios.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -24,7 +25,6 @@
 #define PREPARED_NAP	20000	     /* us */
 #define KEEP		(16UL << 20) /* what the guest itself is made of */
 #define LIOBN		0x80000000UL
-#define PATB_GR		(1UL << 63) /* in the process table: radix */
 
 static struct vm *vm;
 static atomic_bool over;

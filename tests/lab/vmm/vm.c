@@ -23,7 +23,6 @@
 #define MSR_ME	 (1UL << 12)
 #define MSR_LE	 1UL
 #define LPCR_ILE 0x02000000UL /* interrupts are taken little-endian */
-#define PATB_GR	 (1UL << 63)  /* process table: the guest is radix */
 
 void die(const char *fmt, ...)
 {
