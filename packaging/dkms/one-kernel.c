@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Takes the place of module_init() in a module for a kernel without MODVERSIONS, whose name alone
- * would say what its modules may be loaded into: one with this loads into the build that it was
- * compared with, and no other. `prepare' puts the module's own function for MODULE_START.
+ * Takes the place of module_init(): a module with this loads into the build of the kernel that it
+ * was compared with, and no other. Another of that name may lay structures out otherwise, which no
+ * checksum of a symbol need tell. `prepare' puts the module's own function for MODULE_START, and
+ * postinst looks for what modinfo says.
  */
 #include <linux/utsname.h>
 #include <generated/utsversion.h>
+
+MODULE_INFO(tce_build, UTS_VERSION);
 
 static int __init tce_kvm_init(void)
 {
