@@ -661,6 +661,12 @@ static int cmd_list(struct session *s, int argc, char **argv)
 	return 0;
 }
 
+static int cmd_vpa(struct session *s, int argc, char **argv)
+{
+	vcpu_register_vpa(s->vcpu);
+	return 0;
+}
+
 static int cmd_sleep(struct session *s, int argc, char **argv)
 {
 	struct timespec ts;
@@ -744,6 +750,8 @@ static const struct {
 	{ "time", 5, 9, cmd_time,
 	  "NAME N STRIDE MASK HCALL [R4 R5 R6 R7]   nanoseconds of that hcall, "
 	  "with r5 = (r5 + STRIDE) & MASK" },
+	{ "vpa", 0, 0, cmd_vpa,
+	  "  give the vCPU a VPA, which says that the guest does not use its monitor" },
 	{ "sleep", 1, 1, cmd_sleep, "MS" },
 	{ "echo", 0, MAX_ARGS - 1, cmd_echo, "TEXT..." },
 	{ "quit", 0, 0, cmd_quit, "  end the VMM" },

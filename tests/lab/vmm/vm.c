@@ -406,6 +406,11 @@ static void set_one_reg(int fd, const char *what, u64 id, u64 value)
 		die("KVM_SET_ONE_REG(%s): %s", what, strerror(errno));
 }
 
+void vcpu_register_vpa(struct vcpu *vcpu)
+{
+	set_one_reg(vcpu->fd, "VPA_ADDR", KVM_REG_PPC_VPA_ADDR, vcpu->guest->vpa);
+}
+
 static void create_vcpu(struct vm *vm, int index)
 {
 	struct vcpu *vcpu = &vm->vcpu[index];

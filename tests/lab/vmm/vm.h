@@ -91,6 +91,8 @@ int vm_set_slot(struct vm *vm, unsigned int index, u64 gpa, u64 size); /* 0 or -
 void vm_fail(struct vm *vm, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Guest memory of slot 0. */
 void *vm_ram(struct vm *vm, u64 gpa);
+/* A VPA of zeros: the guest does not use its performance monitor. */
+void vcpu_register_vpa(struct vcpu *vcpu);
 /* Start the guest of this vCPU at `entry` (from guest-entry.h), without waiting for it. */
 void vcpu_start(struct vcpu *vcpu, void (*entry)(struct guest_cpu *));
 /* Wait for its GUEST_DONE; false when a vCPU failed or the VMM is told to end. */
