@@ -9,4 +9,4 @@ ccflags-y := -I$(src) -I$(tce-kvm-top)/virt/kvm -include $(tce-kvm-top)/pair.h
 # What this is built from and vmlinux have the same structures, or it is not built.
 kvm-y += ../../../layout.o ../../../eventfd-id.o
 # These answer hcalls in the module, too: of nested guests.
-kvm-hv-$(CONFIG_SPAPR_TCE_IOMMU) += book3s_hv_rm_tce.o ../../../p9-perf.o
+kvm-hv-$(CONFIG_SPAPR_TCE_IOMMU) += book3s_hv_rm_tce.o

@@ -12,6 +12,7 @@ extern const char __start_guest_code[], __stop_guest_code[];
 void guest_run_ops(struct guest_cpu *cpu);
 void guest_timed_loop(struct guest_cpu *cpu);
 void guest_use_pmu(struct guest_cpu *cpu);
+void guest_count_op(struct guest_cpu *cpu);
 void guest_churn(struct guest_cpu *cpu);
 
 #endif

@@ -164,6 +164,43 @@ GUEST void guest_use_pmu(struct guest_cpu *cpu)
 	done();
 }
 
+/*
+ * The first op of the list, loop_count times, while the monitor counts each instruction that it
+ * sees: the fewest that it has seen are the hcall's. The VPA is registered by guest_use_pmu().
+ */
+GUEST void guest_count_op(struct guest_cpu *cpu)
+{
+	const struct guest_op *op = (const struct guest_op *)cpu->ops;
+	volatile unsigned char *in_use = (unsigned char *)cpu->vpa + VPA_PMC_IN_USE_AT;
+	const u64 frozen = 0x80000000; /* MMCR0[FC] */
+	u64 i, count;
+	long ret;
+
+	*in_use = 1;
+	hcall(H_GET_TCE, ~0UL, 0, 0, 0, 0); /* of no table: an exit to the VMM */
+	cpu->pmu_count = ~0UL;
+	for (i = 0; i < cpu->loop_count; i++) {
+		/* These are MMCRA, PMC5 and MMCR0. */
+		asm volatile("mtspr 786, %0\n\t"
+			     "mtspr 775, %0\n\t"
+			     "mtspr 795, %0\n\tisync"
+			     :
+			     : "r"(0UL));
+		ret = hcall(op->in[0], op->in[1], op->in[2], op->in[3], op->in[4], 0).r3;
+		asm volatile("mfspr %0, 775\n\t"
+			     "mtspr 795, %1\n\tisync"
+			     : "=r"(count)
+			     : "r"(frozen));
+		if (ret != H_SUCCESS)
+			fail(CHECK_RC, op->in[1], op->in[2], op->in[0], (u64)ret);
+		if (count < cpu->pmu_count)
+			cpu->pmu_count = count;
+	}
+	*in_use = 0;
+	hcall(H_GET_TCE, ~0UL, 0, 0, 0, 0);
+	done();
+}
+
 /* TCE number `seq` of the pattern must be in the table now. */
 GUEST_INLINE void expect(const struct guest_churn *t, u64 seq, u64 want, u64 check)
 {

@@ -131,6 +131,7 @@ struct guest_cpu {
 	u64 vpa;	 /* for the test of the performance monitor: guest address of a VPA ... */
 	u64 id;		 /* ... and the vCPU's number in KVM */
 	u64 pmu_kept;	 /* result: rounds in which it was as the guest had set it */
+	u64 pmu_count;	 /* result: the instructions that it has seen of an hcall */
 	u64 ntables;
 	struct guest_churn table[GUEST_MAX_TABLES];
 };

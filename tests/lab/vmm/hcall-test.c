@@ -142,6 +142,41 @@ static void test_pmu(void)
 	      vcpu->guest->pmu_kept, PMU_ROUNDS);
 }
 
+/* How many instructions the guest's monitor sees of a list of `count` entries. */
+static u64 count_list(u64 count)
+{
+	struct vcpu *vcpu = &vm->vcpu[0];
+	struct guest_op *op = vm_ram(vm, vcpu->guest->ops);
+
+	for (u64 i = 0; i < count; i++)
+		vcpu_list(vcpu)[i] = htobe64(MAPPED(i << 12));
+	*op = (struct guest_op){ .in = { H_PUT_TCE_INDIRECT, LIOBN, 0, vcpu_list_gpa(vcpu),
+					 count } };
+	vcpu->guest->loop_count = PMU_ROUNDS;
+	vcpu_start(vcpu, guest_count_op);
+	if (!vcpu_wait(vcpu))
+		die("the guest failed: %s", vm->failed);
+	return vcpu->guest->pmu_count;
+}
+
+/*
+ * What the host does for an entry is not for the guest to see: a longer list takes it longer. On
+ * POWER8, the monitor stays the guest's in all of KVM's real mode, stock or not.
+ */
+static void test_pmu_counts(void)
+{
+	u64 few, many;
+
+	if (ioctl(vm->fd, KVM_CHECK_EXTENSION, KVM_CAP_PPC_MMU_RADIX) <= 0 &&
+	    ioctl(vm->fd, KVM_CHECK_EXTENSION, KVM_CAP_PPC_MMU_HASH_V3) <= 0)
+		return;
+	few = count_list(1);
+	many = count_list(TCE_LIST_MAX);
+	check(many < few + TCE_LIST_MAX,
+	      "monitor: the guest does not see what the host does for it",
+	      "%lu instructions of a list, %lu of an entry", many, few);
+}
+
 /*
  * A guest that makes nothing but TCE hcalls, each of them for the fast path, which goes back to the
  * guest: the host's only CPU has to come back to its other threads all the same.
@@ -244,6 +279,7 @@ int main(int argc, char **argv)
 		      "hpt: none is resized that is not in use");
 	test_unreadable_list();
 	test_pmu();
+	test_pmu_counts();
 	if (opt.mmu == MMU_RADIX)
 		test_end_of_all();
 	else
