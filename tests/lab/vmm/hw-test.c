@@ -7,13 +7,10 @@
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
-#include <linux/vfio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 #include <linux/mman.h>
 
@@ -22,177 +19,6 @@
 #include "tce-kvm.h"
 
 #define POISON 0xdeadbeef0000f00cUL
-
-#define BUFFER 0x40000UL /* the device's own 4 KiB */
-#define LENGTH 4096UL
-
-/* Its registers, from QEMU's docs/specs/edu.rst. */
-#define EDU_ID		0x00
-#define EDU_DMA_SRC	0x80
-#define EDU_DMA_DST	0x88
-#define EDU_DMA_COUNT	0x90
-#define EDU_DMA_COMMAND 0x98
-#define EDU_START	1
-#define EDU_TO_RAM	2
-
-static volatile void *bar;
-
-/*
- * QEMU gives the device the byte order of the target's name, which for ppc64 is big, whatever the
- * host runs in.
- */
-static u64 edu_read(u64 reg)
-{
-	return be64toh(*(volatile u64 *)((u64)bar + reg));
-}
-
-static void edu_write(u64 reg, u64 value)
-{
-	*(volatile u64 *)((u64)bar + reg) = htobe64(value);
-}
-
-/* The device takes 100 ms for a transfer. */
-static void edu_transfer(u64 src, u64 dst, u64 command)
-{
-	const struct timespec tick = { .tv_nsec = 5000000 };
-	int patience = 2000;
-
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	edu_write(EDU_DMA_SRC, src);
-	edu_write(EDU_DMA_DST, dst);
-	edu_write(EDU_DMA_COUNT, LENGTH);
-	edu_write(EDU_DMA_COMMAND, command | EDU_START);
-	while (edu_read(EDU_DMA_COMMAND) & EDU_START) {
-		if (!--patience)
-			die("the device's transfer does not end");
-		nanosleep(&tick, NULL);
-	}
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-}
-
-static u64 *ram(u64 gpa)
-{
-	return gpa >= PART_GPA ? (void *)(vm->slot[1].mem + (gpa - PART_GPA)) : vm_ram(vm, gpa);
-}
-
-static void fill(u64 gpa, u64 first)
-{
-	for (u64 i = 0; i < LENGTH / 8; i++)
-		ram(gpa)[i] = first + i;
-}
-
-static bool holds(u64 gpa, u64 first)
-{
-	for (u64 i = 0; i < LENGTH / 8; i++)
-		if (ram(gpa)[i] != first + i)
-			return false;
-	return true;
-}
-
-static u64 pattern = 0x1000000;
-
-/*
- * What is at `gpa` gets into the device through bus address `ioba`. `out` is a good bus address of
- * `out_gpa`.
- */
-bool reads_through(u64 ioba, u64 gpa, u64 out, u64 out_gpa)
-{
-	u64 old = pattern += 0x10000, new = pattern += 0x10000;
-
-	fill(out_gpa, old); /* so that the device holds something else before */
-	edu_transfer(out, BUFFER, 0);
-	fill(gpa, new);
-	edu_transfer(ioba, BUFFER, 0);
-	fill(out_gpa, 0);
-	edu_transfer(BUFFER, out, EDU_TO_RAM);
-	return holds(out_gpa, new);
-}
-
-/* What the device holds gets to `gpa` through bus address `ioba`. */
-bool writes_through(u64 ioba, u64 gpa, u64 out, u64 out_gpa)
-{
-	u64 new = pattern += 0x10000, old = pattern += 0x10000;
-
-	fill(out_gpa, new);
-	edu_transfer(out, BUFFER, 0);
-	fill(gpa, old);
-	edu_transfer(BUFFER, ioba, EDU_TO_RAM);
-	if (!holds(gpa, new) && !holds(gpa, old))
-		die("memory at %#lx has neither the old nor the new data", gpa);
-	return holds(gpa, new);
-}
-
-static int device;
-static u64 bar_size;
-
-/* Registers of the device's BAR 0, and its permission to do DMA. */
-static void open_device(int fd)
-{
-	struct vfio_region_info region = { .argsz = sizeof(region),
-					   .index = VFIO_PCI_BAR0_REGION_INDEX };
-	struct vfio_region_info config = { .argsz = sizeof(config),
-					   .index = VFIO_PCI_CONFIG_REGION_INDEX };
-	uint16_t command = 6; /* memory space, bus master */
-	uint32_t id;
-
-	device = fd;
-	need(!ioctl(device, VFIO_DEVICE_GET_REGION_INFO, &region),
-	     "VFIO_DEVICE_GET_REGION_INFO(BAR 0)");
-	need(!ioctl(device, VFIO_DEVICE_GET_REGION_INFO, &config),
-	     "VFIO_DEVICE_GET_REGION_INFO(config)");
-	need(pwrite(device, &command, 2, (off_t)config.offset + 4) == 2,
-	     "the device's command register");
-	bar = mmap(NULL, region.size, PROT_READ | PROT_WRITE, MAP_SHARED, device,
-		   (off_t)region.offset);
-	need(bar != MAP_FAILED, "mmap of BAR 0");
-	bar_size = region.size;
-	id = be32toh(*(volatile uint32_t *)((u64)bar + EDU_ID));
-	check((id & 0xff) == 0xed, "the device answers", "%#x", id);
-}
-
-static void close_device(void)
-{
-	munmap((void *)(u64)bar, bar_size);
-	close(device);
-}
-
-long hcall(u64 nr, const struct table *t, u64 index, u64 tce, u64 count)
-{
-	struct guest_op op = { .in = { nr, t->liobn, index << t->page_shift, tce, count } };
-
-	if (!vcpu_run_ops(&vm->vcpu[0], &op, 1))
-		die("the guest: %s", vm->failed);
-	return (long)op.out[0];
-}
-
-long put(const struct table *t, u64 index, u64 tce)
-{
-	return pwrite(t->fd, &tce, 8, (off_t)(index * 8));
-}
-
-u64 at(const struct table *t, u64 index)
-{
-	u64 tce = 0x5a5a5a5a5a5a5a58UL;
-
-	return pread(t->fd, &tce, 8, (off_t)(index * 8)) == 8 ? tce : 0x5a5a5a5a5a5a5a5cUL;
-}
-
-long table_info(const struct table *t, const char *name)
-{
-	char path[64], line[128];
-	size_t len = strlen(name);
-	long n = -1;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", t->fd);
-	f = fopen(path, "re");
-	while (f && fgets(line, sizeof(line), f))
-		if (!strncmp(line, name, len) && line[len] == ':')
-			n = strtol(line + len + 1, NULL, 10);
-	if (f)
-		fclose(f);
-	return n;
-}
 
 static long hw_tables(const struct table *t)
 {
@@ -465,6 +291,12 @@ static void test_odd_slots(void)
 	munmap(mem, 2 * huge);
 }
 
+static void start_device(int fd)
+{
+	open_device(fd);
+	check((device_id() & 0xff) == 0xed, "the device answers", "%#x", device_id());
+}
+
 int main(int argc, char **argv)
 {
 	u64 seed = argc > 1 ? strtoul(argv[1], NULL, 0) : 1;
@@ -476,7 +308,7 @@ int main(int argc, char **argv)
 	if (vm_set_slot(vm, 1, PART_GPA, PART_SIZE))
 		die("memory slot 1: %s", strerror(errno));
 	test_no_container();
-	open_device(open_group());
+	start_device(open_group());
 	register_memory(vm->slot[0].mem, vm->mem_size);
 	register_memory(vm->slot[1].mem, PART_SIZE / 2);
 	create_window(12);
@@ -506,7 +338,7 @@ int main(int argc, char **argv)
 	test_other_container();
 	close_container();
 	open_v1_container();
-	open_device(open_in_container());
+	start_device(open_in_container());
 	test_v1_container();
 	close_device();
 	vm_destroy(vm);

@@ -31,9 +31,6 @@ int open_in_container(void);
 void close_container(void);
 void leave_container(void);
 void join_container(void);
-/* What is at `gpa` gets into the device through bus address `ioba`; see hw-test.c. */
-bool reads_through(u64 ioba, u64 gpa, u64 out, u64 out_gpa);
-bool writes_through(u64 ioba, u64 gpa, u64 out, u64 out_gpa);
 void register_memory(void *mem, u64 size);
 bool try_register(void *mem, u64 size);
 /* False while something of it is mapped for the device. */
@@ -74,6 +71,15 @@ long put(const struct table *t, u64 index, u64 tce);
 u64 at(const struct table *t, u64 index);
 /* The number in a line of the table's fdinfo, -1 without such a line. */
 long table_info(const struct table *t, const char *name);
+
+/* hw-edu.c: registers of the device's BAR 0, and its permission to do DMA */
+void open_device(int fd);
+void close_device(void);
+/* What it says it is: its last byte is 0xed. */
+uint32_t device_id(void);
+/* What is at `gpa` gets into the device through bus address `ioba`; see there. */
+bool reads_through(u64 ioba, u64 gpa, u64 out, u64 out_gpa);
+bool writes_through(u64 ioba, u64 gpa, u64 out, u64 out_gpa);
 
 /* hw-random.c: every writer, any word, I/O pages of any size against the hardware's */
 void test_random(u64 seed);

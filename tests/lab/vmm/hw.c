@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * What tests of hardware tables do with VFIO: a device is in a container of the VMM's, with a DMA
- * window, and KVM is told that the window follows a table of the guest's.
+ * window, and KVM is told that the window follows a table of the guest's. And what the guest and
+ * the VMM do with that table.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -297,4 +298,42 @@ void detach(int kvm_vfio)
 {
 	need(!vfio_attr(kvm_vfio, KVM_DEV_VFIO_GROUP_DEL, &group), "KVM_DEV_VFIO_GROUP_DEL");
 	close(kvm_vfio);
+}
+
+long hcall(u64 nr, const struct table *t, u64 index, u64 tce, u64 count)
+{
+	struct guest_op op = { .in = { nr, t->liobn, index << t->page_shift, tce, count } };
+
+	if (!vcpu_run_ops(&vm->vcpu[0], &op, 1))
+		die("the guest: %s", vm->failed);
+	return (long)op.out[0];
+}
+
+long put(const struct table *t, u64 index, u64 tce)
+{
+	return pwrite(t->fd, &tce, 8, (off_t)(index * 8));
+}
+
+u64 at(const struct table *t, u64 index)
+{
+	u64 tce = 0x5a5a5a5a5a5a5a58UL;
+
+	return pread(t->fd, &tce, 8, (off_t)(index * 8)) == 8 ? tce : 0x5a5a5a5a5a5a5a5cUL;
+}
+
+long table_info(const struct table *t, const char *name)
+{
+	char path[64], line[128];
+	size_t len = strlen(name);
+	long n = -1;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", t->fd);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (!strncmp(line, name, len) && line[len] == ':')
+			n = strtol(line + len + 1, NULL, 10);
+	if (f)
+		fclose(f);
+	return n;
 }
