@@ -17,6 +17,8 @@
 
 #define CPUS_MAX      (1 << 16)
 #define DEFAULT_SLACK 50000 /* ns: init_task.c */
+#define POLICY_LEN    32
+#define LINE_LEN      128 /* about that of numa_maps */
 
 static int slack_path(char path[PATH_LEN], pid_t tid)
 {
@@ -95,25 +97,48 @@ out:
 	return ret;
 }
 
-/* Lines of an address, a policy, and more. */
-void tell_memory_policy(pid_t pid)
+/*
+ * The first policy in numa_maps that is not the default: lines of an address, a policy, and more.
+ * The kernel looks at every page of what is read, so no more is read than is asked for.
+ */
+static bool find_policy(pid_t tid, size_t lines, char policy[POLICY_LEN])
 {
-	char path[PATH_LEN], *line = NULL, policy[32];
+	char path[PATH_LEN], buffer[LINE_LEN], *line = NULL;
+	bool found = false;
 	size_t room = 0;
 	FILE *file;
 
-	snprintf(path, sizeof(path), "/proc/%d/numa_maps", pid);
+	snprintf(path, sizeof(path), "/proc/%d/numa_maps", tid);
 	file = fopen(path, "re");
 	if (!file)
-		return;
-	while (getline(&line, &room, file) > 0) {
-		if (sscanf(line, "%*s %31s", policy) != 1 || !strcmp(policy, "default"))
-			continue;
-		pr_warn("Process %d has a memory policy (%s), which is not saved\n", pid, policy);
-		break;
-	}
+		return false;
+	setvbuf(file, buffer, _IOFBF, sizeof(buffer));
+	while (!found && lines-- && getline(&line, &room, file) > 0)
+		found = sscanf(line, "%*s %31s", policy) == 1 && strcmp(policy, "default");
 	free(line);
 	fclose(file);
+	return found;
+}
+
+/* Where memory has no policy of its own, numa_maps has the thread's. */
+static int tell_thread_policy(pid_t tid, void *arg)
+{
+	char policy[POLICY_LEN];
+
+	if (!find_policy(tid, 1, policy))
+		return 0;
+	pr_warn("Thread %d has a memory policy (%s), which is not saved\n", tid, policy);
+	return 1;
+}
+
+void tell_memory_policy(pid_t pid)
+{
+	char policy[POLICY_LEN];
+
+	if (find_policy(pid, SIZE_MAX, policy))
+		pr_warn("Process %d has a memory policy (%s), which is not saved\n", pid, policy);
+	else
+		for_each_thread(pid, tell_thread_policy, NULL);
 }
 
 int save_threads(pid_t pid, KvmCriu__Task *image)

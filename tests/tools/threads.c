@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * If this fails, a restored VMM's threads run on other CPUs than it has bound them to, or wake at
+ * other times, or a memory policy is lost without a word. The process is this one, except for what
+ * the kernel would say of its memory, which is made up here.
+ */
+#include <pthread.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "kvm-plugin.h"
+
+#define PLAIN "10000000 default file=/usr/bin/vmm mapped=20 N0=20\n"
+#define HEAP  "20000000 default heap anon=7 dirty=7 N0=7\n"
+#define BOUND "30000000 bind:0 anon=4096 dirty=4096 N0=4096\n"
+#define OWN   "10000000 prefer (many):0-1 file=/usr/bin/vmm mapped=20 N0=20\n"
+#define SLACK 1234567 /* ns */
+
+/* numa_maps of the first thread, and of all others. */
+static const char *first = "", *others = "";
+static char said[256];
+static int tests, failed;
+
+/* What CRIU has for its plugins. */
+int log_get_fd(void);
+int criu_get_image_dir(void);
+FILE *__wrap_fopen64(const char *path, const char *mode);
+FILE *__real_fopen64(const char *path, const char *mode);
+
+int log_get_fd(void)
+{
+	return STDERR_FILENO;
+}
+
+int criu_get_image_dir(void)
+{
+	return -1;
+}
+
+void print_on_level(unsigned int level, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(said, sizeof(said), format, args);
+	va_end(args);
+}
+
+FILE *__wrap_fopen64(const char *path, const char *mode)
+{
+	char its_own[64];
+	const char *text;
+
+	if (!strstr(path, "/numa_maps"))
+		return __real_fopen64(path, mode);
+	snprintf(its_own, sizeof(its_own), "/proc/%d/", getpid());
+	text = strncmp(path, its_own, strlen(its_own)) ? others : first;
+	return *text ? fmemopen((void *)(uintptr_t)text, strlen(text), "r") : NULL;
+}
+
+static void check(const char *name, bool good)
+{
+	failed |= !good;
+	printf("%sok %d - %s\n", good ? "" : "not ", ++tests, name);
+	if (!good)
+		printf("# said: %s\n", said);
+}
+
+static void *wait_there(void *arg)
+{
+	pthread_barrier_t *barrier = arg;
+
+	pthread_barrier_wait(barrier); /* it is there */
+	pthread_barrier_wait(barrier); /* it may go */
+	return NULL;
+}
+
+static void check_policies(void)
+{
+	first = PLAIN HEAP;
+	others = PLAIN HEAP;
+	tell_memory_policy(getpid());
+	check("no memory policy", !said[0]);
+	first = PLAIN HEAP BOUND;
+	tell_memory_policy(getpid());
+	check("memory with a policy", strstr(said, "Process") && strstr(said, "(bind:0)"));
+	said[0] = 0;
+	first = PLAIN HEAP;
+	others = OWN;
+	tell_memory_policy(getpid());
+	check("a thread with a policy", strstr(said, "Thread") && strstr(said, "(prefer)"));
+	said[0] = 0;
+	first = others = "";
+	tell_memory_policy(getpid());
+	check("a kernel without NUMA", !said[0]);
+}
+
+static void check_restored(pthread_t thread)
+{
+	KvmCriu__Task *image = new_message(&kvm_criu__task__descriptor);
+	cpu_set_t all, one, now;
+	int cpu;
+
+	sched_getaffinity(0, sizeof(all), &all);
+	for (cpu = 0; !CPU_ISSET(cpu, &all); cpu++)
+		;
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	pthread_setaffinity_np(thread, sizeof(one), &one);
+	prctl(PR_SET_TIMERSLACK, SLACK);
+	check("threads are saved", image && !save_threads(getpid(), image) && image->n_thread == 2);
+	pthread_setaffinity_np(thread, sizeof(all), &all);
+	prctl(PR_SET_TIMERSLACK, 0);
+	restore_threads(getpid(), image);
+	check("the timer slack is as it was", prctl(PR_GET_TIMERSLACK) == SLACK);
+	pthread_getaffinity_np(thread, sizeof(now), &now);
+	check("a thread is on its CPU again", CPU_EQUAL(&now, &one));
+	sched_getaffinity(0, sizeof(now), &now);
+	check("another may run on all, as before", CPU_EQUAL(&now, &all));
+	check("nothing is to be said", !said[0]);
+	free_message(image);
+}
+
+int main(void)
+{
+	pthread_barrier_t barrier;
+	pthread_t thread;
+
+	pthread_barrier_init(&barrier, NULL, 2);
+	if (pthread_create(&thread, NULL, wait_there, &barrier))
+		return 1;
+	pthread_barrier_wait(&barrier);
+	check_policies();
+	check_restored(thread);
+	pthread_barrier_wait(&barrier);
+	pthread_join(thread, NULL);
+	printf("1..%d\n", tests);
+	return failed;
+}
