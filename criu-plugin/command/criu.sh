@@ -114,3 +114,10 @@ errors() {
 	grep -aE 'Error|Warn  \(kvm' "$1" | sed 's/^([0-9.]*) *//' | tail -n 12 |
 		while read -r line; do say "$line"; done
 }
+
+# warnings LOG: what the plugin has to say, of CRIU's log, when all went well
+warnings() {
+	local line
+	grep -as 'Warn  (kvm)' "$1" | sed 's/^.*Warn  (kvm): //' | tail -n 12 |
+		while read -r line; do note "$line"; done
+}

@@ -171,6 +171,7 @@ do_dump() {
 		leave "VM $vm is in $folder, and complete, but may not be after a crash of this" \
 			"host"
 	printf '%s: %s\n' "$name" "$(plain "VM $vm is in $folder")"
+	warnings "$folder/dump.log"
 	# It is, whether or not that could be written: who takes this for a failure may remove it.
 	return 0
 }

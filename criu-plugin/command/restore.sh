@@ -56,6 +56,7 @@ do_restore() {
 		leave "the VM was restored, and has ended"
 	fi
 	printf '%s: VM %s runs\n' "$name" "$vm"
+	warnings "$folder/restore.log"
 	if [ "$paused" ] && [ -z "$qmp" ]; then
 		note "its guest was paused for the dump: \`cont' in QEMU's monitor has it go on"
 	elif [ "$paused" ]; then
