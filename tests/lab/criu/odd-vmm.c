@@ -24,15 +24,17 @@
  * has written to must be in it), orphans (irqfds whose controller is closed), vfio (a VFIO device
  * in KVM), container (a VFIO container), vhost (a vhost-net that has no owner), owned (one that it
  * owns), polling (one whose ring it polls), the name of a file in /dev that it is to have open,
- * userfault (a userfaultfd), aio (an AIO context; if there is /dev/vdb, with reads of it in flight;
- * DIR/reads is how many have ended), nested (the guest may have guests), vector (between two hcalls
- * the guest also stores vectors to MMIO and loads them, which KVM does in parts), tm (the vCPU is
- * in a suspended transaction; it does not run, for the emulator ends every transaction at its
- * begin).
+ * userfault (a userfaultfd), policy (memory that is to come from node 0 alone), thread (a second
+ * thread, whose memory is to come from there), aio (an AIO context; if there is /dev/vdb, with
+ * reads of it in flight; DIR/reads is how many have ended), nested (the guest may have guests),
+ * vector (between two hcalls the guest also stores vectors to MMIO and loads them, which KVM does
+ * in parts), tm (the vCPU is in a suspended transaction; it does not run, for the emulator ends
+ * every transaction at its begin).
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -49,6 +51,7 @@
 #include <unistd.h>
 
 #include <linux/kvm.h>
+#include <linux/mempolicy.h>
 #include <linux/vhost.h>
 
 #include "odd-aio.h"
@@ -832,6 +835,36 @@ static void open_userfault(struct vm *vm)
 	check((int)syscall(SYS_userfaultfd, 0), "userfaultfd");
 }
 
+static void bind_memory(struct vm *vm)
+{
+	const unsigned long node = 1;
+	void *memory = mmap(NULL, RAM_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			    0);
+
+	if (memory == MAP_FAILED)
+		fail("memory: %s\n", strerror(errno));
+	check((int)syscall(SYS_mbind, memory, RAM_SIZE, MPOL_BIND, &node, 8 * sizeof(node), 0),
+	      "mbind");
+}
+
+static void *have_policy(void *arg)
+{
+	const unsigned long node = 1;
+
+	check((int)syscall(SYS_set_mempolicy, MPOL_PREFERRED, &node, 8 * sizeof(node)),
+	      "set_mempolicy");
+	for (;;)
+		pause();
+}
+
+static void have_thread(struct vm *vm)
+{
+	pthread_t thread;
+
+	errno = pthread_create(&thread, NULL, have_policy, NULL);
+	check(errno ? -1 : 0, "thread");
+}
+
 static void have_aio(struct vm *vm)
 {
 	wishes.aio = true;
@@ -903,6 +936,8 @@ static const struct {
 	{ "owned", own_vhost },
 	{ "polling", poll_vhost },
 	{ "userfault", open_userfault },
+	{ "policy", bind_memory },
+	{ "thread", have_thread },
 	{ "aio", have_aio },
 	{ "nested", enable_nested },
 	{ "vfio", make_vfio_device },
