@@ -252,3 +252,58 @@ around_qemu() {
 	dump_qemu "$DIR/img" && wait_for 20 gone "$VMM" && restore_qemu "$DIR/img" &&
 		tables_are_the_same
 }
+
+# A guest that is only its firmware. It is slow on papr, where each exit goes through the host
+# below.
+SLOW=1
+[ "$LAB_HOST" != papr ] || SLOW=20
+
+# start_firmware OPTION...: a QEMU that waits for `cont'; its process ID is then $VMM
+start_firmware() {
+	setsid $QEMU -M $MACHINE -accel kvm -m 256M -nodefaults -display none -S -no-shutdown \
+		-serial "unix:$DIR/serial,server=on,wait=off" \
+		-qmp "unix:$DIR/qmp,server=on,wait=off" "$@" </dev/null >"$DIR/qemu.log" 2>&1 &
+	VMM=$!
+}
+
+# forth WORDS PATTERN: what the guest's firmware says to a line of Forth
+forth() {
+	: >/tmp/forth.out
+	{ printf '%s\r' "$1"; exec sleep 120; } |
+		socat - "UNIX-CONNECT:$DIR/serial" >/tmp/forth.out 2>&1 &
+	_forth=$!
+	# wait_for does not nest
+	timeout $((4 * SLOW)) sh -c "until grep -q '$2' /tmp/forth.out; do sleep 0.1; done"
+	_rc=$?
+	kill $_forth
+	return $_rc
+}
+answers() { forth '12345 6 + .' 1234b; }
+
+# rtas NAME COUNT: called by the firmware, with COUNT arguments (one at most). It may not come back.
+rtas() {
+	forth "s\" $1\" rtas-get-token rtas-cb rtas>token l!" ok
+	forth "$2 rtas-cb rtas>nargs l! 1 rtas-cb rtas>nret l! 4000 rtas-cb rtas>args0 l!" ok
+	forth "enter-rtas" never
+}
+
+# around STATE: dumped and restored in that state, and it still is
+around() {
+	check "$1" wait_for $((10 * SLOW)) is_status "$1"
+	grep -hE '^kvm-(mmu|process-table):' /proc/$VMM/fdinfo/* | paste -sd ' '
+	check "$1: dump and restore" around_qemu
+	check "$1: it is in the same state" wait_for $((5 * SLOW)) is_status "$1"
+}
+
+# not_dumped STATE WHY: by name
+not_dumped() {
+	check "$1: refused" sh -c "! criu dump -t $VMM -D $DIR/img -L /opt/tce/lib/criu -o log"
+	check "$1: by name" grep "$2" "$DIR/img/log"
+}
+
+# refused STATE WHY: not dumped in that state, and it still is
+refused() {
+	check "$1" wait_for $((10 * SLOW)) is_status "$1"
+	not_dumped "$1" "$2"
+	check "$1: it is in the same state" wait_for $((5 * SLOW)) is_status "$1"
+}
