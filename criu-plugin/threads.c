@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What CRIU does not save of threads: which CPUs they may run on, and their timer slack. A VMM's
- * vCPUs are often bound to CPUs. A restore that can't set them says so, and goes on.
+ * What CRIU does not save of threads: which CPUs they may run on, their timer slack, and their I/O
+ * priority. A VMM's vCPUs are often bound to CPUs. A restore that can't set them says so, and goes
+ * on.
  */
 #include <ctype.h>
 #include <dirent.h>
@@ -11,7 +12,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
+#include <linux/ioprio.h>
 
 #include "kvm-plugin.h"
 
@@ -39,6 +43,14 @@ static uint64_t read_slack(pid_t tid)
 		slack = DEFAULT_SLACK;
 	fclose(file);
 	return slack;
+}
+
+/* Return: 0 if it has none. */
+static unsigned int read_io_priority(pid_t tid)
+{
+	long priority = syscall(SYS_ioprio_get, IOPRIO_WHO_PROCESS, tid);
+
+	return priority > 0 ? priority : 0;
 }
 
 /* Call @each for every thread of a process. */
@@ -87,6 +99,8 @@ static int save_thread(pid_t tid, void *arg)
 		goto out;
 	saved->tid = read_vpid(tid);
 	saved->timer_slack = read_slack(tid);
+	saved->io_priority = read_io_priority(tid);
+	saved->has_io_priority = saved->io_priority;
 	saved->has_affinity = bound;
 	/* Without the zeros at the end. */
 	while (size && !((uint8_t *)cpus)[size - 1])
@@ -178,6 +192,12 @@ static void set_slack(pid_t tid, uint64_t slack)
 		fclose(file);
 }
 
+static void set_io_priority(pid_t tid, const KvmCriu__Thread *saved)
+{
+	if (syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, tid, saved->io_priority))
+		pr_warn("Thread %u does not have the I/O priority that it had: %m\n", saved->tid);
+}
+
 static int restore_thread(pid_t tid, void *arg)
 {
 	const KvmCriu__Task *image = arg;
@@ -193,6 +213,8 @@ static int restore_thread(pid_t tid, void *arg)
 			set_affinity(tid, saved);
 		if (saved->timer_slack != read_slack(tid))
 			set_slack(tid, saved->timer_slack);
+		if (saved->has_io_priority && saved->io_priority != read_io_priority(tid))
+			set_io_priority(tid, saved);
 	}
 	return 0;
 }

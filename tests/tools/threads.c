@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * If this fails, a restored VMM's threads run on other CPUs than it has bound them to, or wake at
- * other times, or a memory policy is lost without a word. The process is this one, except for what
- * the kernel would say of its memory, which is made up here.
+ * If this fails, a restored VMM's threads run on other CPUs than it has bound them to, wake at
+ * other times or come before others at a disk, or a memory policy is lost without a word. The
+ * process is this one, except for what the kernel would say of its memory, which is made up here.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -11,15 +11,20 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
+#include <linux/ioprio.h>
 
 #include "kvm-plugin.h"
 
-#define PLAIN "10000000 default file=/usr/bin/vmm mapped=20 N0=20\n"
-#define HEAP  "20000000 default heap anon=7 dirty=7 N0=7\n"
-#define BOUND "30000000 bind:0 anon=4096 dirty=4096 N0=4096\n"
-#define OWN   "10000000 prefer (many):0-1 file=/usr/bin/vmm mapped=20 N0=20\n"
-#define SLACK 1234567 /* ns */
+#define PLAIN	 "10000000 default file=/usr/bin/vmm mapped=20 N0=20\n"
+#define HEAP	 "20000000 default heap anon=7 dirty=7 N0=7\n"
+#define BOUND	 "30000000 bind:0 anon=4096 dirty=4096 N0=4096\n"
+#define OWN	 "10000000 prefer (many):0-1 file=/usr/bin/vmm mapped=20 N0=20\n"
+#define SLACK	 1234567 /* ns */
+
+#define PRIORITY IOPRIO_PRIO_VALUE(IOPRIO_CLASS_BE, 7)
 
 /* numa_maps of the first thread, and of all others. */
 static const char *first = "", *others = "";
@@ -113,11 +118,14 @@ static void check_restored(pthread_t thread)
 	CPU_SET(cpu, &one);
 	pthread_setaffinity_np(thread, sizeof(one), &one);
 	prctl(PR_SET_TIMERSLACK, SLACK);
+	syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, PRIORITY);
 	check("threads are saved", image && !save_threads(getpid(), image) && image->n_thread == 2);
 	pthread_setaffinity_np(thread, sizeof(all), &all);
 	prctl(PR_SET_TIMERSLACK, 0);
+	syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, 0);
 	restore_threads(getpid(), image);
 	check("the timer slack is as it was", prctl(PR_GET_TIMERSLACK) == SLACK);
+	check("the I/O priority is", syscall(SYS_ioprio_get, IOPRIO_WHO_PROCESS, 0) == PRIORITY);
 	pthread_getaffinity_np(thread, sizeof(now), &now);
 	check("a thread is on its CPU again", CPU_EQUAL(&now, &one));
 	sched_getaffinity(0, sizeof(now), &now);

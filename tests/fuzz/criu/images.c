@@ -188,6 +188,13 @@ int __wrap_sched_setaffinity(pid_t pid, size_t size, const void *cpus)
 	return 0;
 }
 
+/* The I/O priority of a thread is asked for, and set. */
+long __wrap_syscall(long number, ...);
+long __wrap_syscall(long number, ...)
+{
+	return 0;
+}
+
 unsigned int count_taps(void)
 {
 	return 1;
@@ -512,6 +519,7 @@ static void save_task_image(void)
 	thread = add_element(&task->n_thread, &task->thread, &kvm_criu__thread__descriptor);
 	thread->tid = (uint32_t)getpid();
 	thread->timer_slack = 50000;
+	thread->has_io_priority = true;
 	thread->has_affinity = true;
 	fill(&thread->affinity, 1);
 	task->vhost_net = calloc(1, sizeof(*task->vhost_net));
