@@ -213,7 +213,8 @@ static int restore_thread(pid_t tid, void *arg)
 			set_affinity(tid, saved);
 		if (saved->timer_slack != read_slack(tid))
 			set_slack(tid, saved->timer_slack);
-		if (saved->has_io_priority && saved->io_priority != read_io_priority(tid))
+		/* What restores may have one, which a thread without one is not to keep. */
+		if (saved->io_priority != read_io_priority(tid))
 			set_io_priority(tid, saved);
 	}
 	return 0;

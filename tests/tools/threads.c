@@ -109,7 +109,7 @@ static void check_restored(pthread_t thread)
 {
 	KvmCriu__Task *image = new_message(&kvm_criu__task__descriptor);
 	cpu_set_t all, one, now;
-	int cpu;
+	int cpu, tid;
 
 	sched_getaffinity(0, sizeof(all), &all);
 	for (cpu = 0; !CPU_ISSET(cpu, &all); cpu++)
@@ -123,9 +123,13 @@ static void check_restored(pthread_t thread)
 	pthread_setaffinity_np(thread, sizeof(all), &all);
 	prctl(PR_SET_TIMERSLACK, 0);
 	syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, 0);
+	tid = (int)image->thread[image->thread[0]->tid == (unsigned int)getpid()]->tid;
+	syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, tid, PRIORITY);
 	restore_threads(getpid(), image);
 	check("the timer slack is as it was", prctl(PR_GET_TIMERSLACK) == SLACK);
 	check("the I/O priority is", syscall(SYS_ioprio_get, IOPRIO_WHO_PROCESS, 0) == PRIORITY);
+	check("a thread that had none does not get that of the restore",
+	      !syscall(SYS_ioprio_get, IOPRIO_WHO_PROCESS, tid));
 	pthread_getaffinity_np(thread, sizeof(now), &now);
 	check("a thread is on its CPU again", CPU_EQUAL(&now, &one));
 	sched_getaffinity(0, sizeof(now), &now);
