@@ -491,6 +491,9 @@ void tell_memory_policy(pid_t pid);
 int save_threads(pid_t pid, KvmCriu__Task *image);
 /* Of the whole process; what can't be is said. */
 void restore_threads(pid_t pid, const KvmCriu__Task *image);
+int save_failure_policy(struct task *task, KvmCriu__Task *image);
+/* In the process, before it has other threads: they inherit it. */
+void restore_failure_policy(const KvmCriu__Task *image);
 
 /* ---- socket.c: unix sockets with a client that is not dumped ---- */
 

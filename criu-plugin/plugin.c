@@ -197,8 +197,9 @@ static int save_process(const struct kvm_process *process, const struct guard *g
 	task = open_task(process->pid);
 	if (!task)
 		goto out;
-	if (!save_vms(process, task, image) && !save_vhosts(process, task, image) &&
-	    !save_task(process, image) && !save_manifest(process, count_taps()))
+	if (!save_failure_policy(task, image) && !save_vms(process, task, image) &&
+	    !save_vhosts(process, task, image) && !save_task(process, image) &&
+	    !save_manifest(process, count_taps()))
 		ret = replace_mappings(process, task);
 	if (close_task(task) || settle_guarded(guard))
 		ret = -1;

@@ -250,6 +250,22 @@ static int create_vm(struct vm *vm)
 	return vm->fd < 0 ? -1 : 0;
 }
 
+/* What its threads, which CRIU makes later, are to inherit. */
+static int prepare_process(void)
+{
+	KvmCriu__Task *task;
+	int failed;
+	char name[IMAGE_NAME_LEN];
+
+	snprintf(name, sizeof(name), "kvm-task-%d.img", getpid());
+	task = load_message(name, &kvm_criu__task__descriptor, false, &failed);
+	if (!task)
+		return -1;
+	restore_failure_policy(task);
+	free_message(task);
+	return 0;
+}
+
 static int make_vm(struct vm *vm)
 {
 	if ((pid_t)vm->image->owner != getpid()) {
@@ -259,9 +275,9 @@ static int make_vm(struct vm *vm)
 		return -1;
 	}
 	/* What comes later stands on what comes before: entries of tables on memory slots, say. */
-	if (create_vm(vm) || configure_vm(vm) || make_vcpus(vm) || set_slots(vm) || set_mmu(vm) ||
-	    make_hpt(vm) || load_hpt(vm) || make_tables(vm) || set_vcpus(vm) || make_device(vm) ||
-	    load_device(vm) || set_coalesced(vm))
+	if (prepare_process() || create_vm(vm) || configure_vm(vm) || make_vcpus(vm) ||
+	    set_slots(vm) || set_mmu(vm) || make_hpt(vm) || load_hpt(vm) || make_tables(vm) ||
+	    set_vcpus(vm) || make_device(vm) || load_device(vm) || set_coalesced(vm))
 		return -1;
 	vm->made = true;
 	pr_info("VM %" PRIu64 " is made: %zu vCPUs, %zu tables\n", vm->image->number,

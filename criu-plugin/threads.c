@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What CRIU does not save of threads: which CPUs they may run on, their timer slack, and their I/O
- * priority. A VMM's vCPUs are often bound to CPUs. A restore that can't set them says so, and goes
- * on.
+ * What CRIU does not save of threads: which CPUs they may run on, their timer slack, their I/O
+ * priority, and whether they are told of a memory failure early. A VMM's vCPUs are often bound to
+ * CPUs. A restore that can't set them says so, and goes on.
  */
 #include <ctype.h>
 #include <dirent.h>
@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -223,4 +224,32 @@ static int restore_thread(pid_t tid, void *arg)
 void restore_threads(pid_t pid, const KvmCriu__Task *image)
 {
 	for_each_thread(pid, restore_thread, (void *)(uintptr_t)image);
+}
+
+/*
+ * Whether the kernel kills a process as soon as memory of its fails, or when it touches it. Only a
+ * thread itself can ask. The first one answers for all: QEMU sets it before it makes the others.
+ */
+int save_failure_policy(struct task *task, KvmCriu__Task *image)
+{
+	static const char failed[] = "the policy for memory failures can't be read";
+	int call;
+
+	reset_task(task);
+	call = task_call(task, false, __NR_prctl, PR_MCE_KILL_GET, 0, 0, 0, 0, 0);
+	if (run_calls(task, failed))
+		return -1;
+	image->memory_failure = task_result(task, call);
+	image->has_memory_failure = image->memory_failure != PR_MCE_KILL_DEFAULT;
+	return 0;
+}
+
+void restore_failure_policy(const KvmCriu__Task *image)
+{
+	unsigned int policy = image->has_memory_failure ? image->memory_failure :
+							  PR_MCE_KILL_DEFAULT;
+
+	if (prctl(PR_MCE_KILL, PR_MCE_KILL_SET, policy, 0, 0))
+		pr_warn("Process %d does not have the policy for memory failures that it had: %m\n",
+			getpid());
 }

@@ -75,6 +75,20 @@ errors() { grep -E 'Error|Warn' "$1" | tail -n "${2:-8}"; }
 # gone PID: no such process any more
 gone() { ! kill -0 "$1" 2>/dev/null; }
 
+# told_early PID: how many of its threads are to be told of memory failures early, and whether the
+# first one is: PF_MCE_EARLY and PF_MCE_PROCESS of include/linux/sched.h
+told_early() {
+	_early=0 _first='not the first'
+	for _thread in /proc/"$1"/task/*; do
+		# after the name, which may have blanks
+		_flags=$(sed 's/.*) //' "$_thread/stat" | cut -d " " -f 7)
+		[ $((_flags & 0x8000080)) = $((0x8000080)) ] || continue
+		_early=$((_early + 1))
+		[ "${_thread##*/}" != "$1" ] || _first=first
+	done
+	echo $_early $_first
+}
+
 # kill_at LINE HOW PID IMAGES ARGS...: a dump that leaves the VM running and is killed when its log
 # has that many lines; HOW is of kill-at
 kill_at() {

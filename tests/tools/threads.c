@@ -68,6 +68,30 @@ FILE *__wrap_fopen64(const char *path, const char *mode)
 	return *text ? fmemopen((void *)(uintptr_t)text, strlen(text), "r") : NULL;
 }
 
+/* The process that is saved is this one. */
+static long result;
+
+void reset_task(struct task *task)
+{
+}
+
+int task_call(struct task *task, bool may_fail, long nr, uint64_t a0, uint64_t a1, uint64_t a2,
+	      uint64_t a3, uint64_t a4, uint64_t a5)
+{
+	result = syscall(nr, a0, a1, a2, a3, a4, a5);
+	return 0;
+}
+
+int run_calls(struct task *task, const char *what)
+{
+	return result < 0 ? -1 : 0;
+}
+
+long task_result(const struct task *task, int call)
+{
+	return result;
+}
+
 static void check(const char *name, bool good)
 {
 	failed |= !good;
@@ -138,6 +162,28 @@ static void check_restored(pthread_t thread)
 	free_message(image);
 }
 
+static void check_failure_policy(void)
+{
+	KvmCriu__Task early = KVM_CRIU__TASK__INIT, none = KVM_CRIU__TASK__INIT;
+
+	check("a process without a policy for memory failures is saved",
+	      !save_failure_policy(NULL, &none) && !none.has_memory_failure);
+	prctl(PR_MCE_KILL, PR_MCE_KILL_SET, PR_MCE_KILL_EARLY, 0, 0);
+	check("one that has one is",
+	      !save_failure_policy(NULL, &early) && early.has_memory_failure);
+	restore_failure_policy(&none);
+	check("a process without one does not get that of the restore",
+	      prctl(PR_MCE_KILL_GET, 0, 0, 0, 0) == PR_MCE_KILL_DEFAULT);
+	restore_failure_policy(&early);
+	check("one that had one has it again",
+	      prctl(PR_MCE_KILL_GET, 0, 0, 0, 0) == PR_MCE_KILL_EARLY);
+	check("nothing is to be said", !said[0]);
+	early.memory_failure = 77;
+	restore_failure_policy(&early);
+	check("what can't be set is said", strstr(said, "memory failures"));
+	said[0] = 0;
+}
+
 int main(void)
 {
 	pthread_barrier_t barrier;
@@ -149,6 +195,7 @@ int main(void)
 	pthread_barrier_wait(&barrier);
 	check_policies();
 	check_restored(thread);
+	check_failure_policy();
 	pthread_barrier_wait(&barrier);
 	pthread_join(thread, NULL);
 	printf("1..%d\n", tests);

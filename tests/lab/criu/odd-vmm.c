@@ -25,11 +25,11 @@
  * in KVM), container (a VFIO container), vhost (a vhost-net that has no owner), owned (one that it
  * owns), polling (one whose ring it polls), the name of a file in /dev that it is to have open,
  * userfault (a userfaultfd), policy (memory that is to come from node 0 alone), thread (a second
- * thread, whose memory is to come from there), aio (an AIO context; if there is /dev/vdb, with
- * reads of it in flight; DIR/reads is how many have ended), nested (the guest may have guests),
- * vector (between two hcalls the guest also stores vectors to MMIO and loads them, which KVM does
- * in parts), tm (the vCPU is in a suspended transaction; it does not run, for the emulator ends
- * every transaction at its begin).
+ * thread, whose memory is to come from there; both are told of memory failures early, as QEMU's
+ * are), aio (an AIO context; if there is /dev/vdb, with reads of it in flight; DIR/reads is how
+ * many have ended), nested (the guest may have guests), vector (between two hcalls the guest also
+ * stores vectors to MMIO and loads them, which KVM does in parts), tm (the vCPU is in a suspended
+ * transaction; it does not run, for the emulator ends every transaction at its begin).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -45,6 +45,7 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -861,6 +862,7 @@ static void have_thread(struct vm *vm)
 {
 	pthread_t thread;
 
+	check(prctl(PR_MCE_KILL, PR_MCE_KILL_SET, PR_MCE_KILL_EARLY, 0, 0), "PR_MCE_KILL");
 	errno = pthread_create(&thread, NULL, have_policy, NULL);
 	check(errno ? -1 : 0, "thread");
 }
