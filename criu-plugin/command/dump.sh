@@ -26,14 +26,17 @@ hold() {
 	die "process $vm was not dumped; $guest"
 }
 
-# let_go: until all of it is given back
+# let_go: until all of it is given back, or it is said why not
 let_go() {
 	local line
 	[ "$held" ] || return 0
 	exec 8>&-
 	cat <&9 >/dev/null
 	held=
-	while read -r line; do say "$line"; done <"$scratch/said"
+	while read -r line; do
+		say "$line"
+		taken=yes
+	done <"$scratch/said"
 }
 
 # has_ended: the VM, which takes next to no time. Returns 2 if CRIU was killed before it ended it.
@@ -172,6 +175,8 @@ do_dump() {
 			"host"
 	printf '%s: %s\n' "$name" "$(plain "VM $vm is in $folder")"
 	warnings "$folder/dump.log"
+	[ -z "$leave_running" ] || [ -z "$taken" ] ||
+		leave "VM $vm was dumped, but was not given back all that was taken from it"
 	# It is, whether or not that could be written: who takes this for a failure may remove it.
 	return 0
 }
