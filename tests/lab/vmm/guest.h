@@ -72,7 +72,7 @@
 #define HPT_ORDER 21 /* 16,384 groups: as many as 64 MiB have pages of 4 KiB */
 
 /* In KVM_PPC_CONFIGURE_V3_MMU's process table: the guest is radix. */
-#define PATB_GR (1UL << 63)
+#define PATB_GR (1ULL << 63)
 
 /* Offsets in struct guest_cpu that vectors.S uses. */
 #define GUEST_CPU_TICKS	    0
