@@ -138,18 +138,25 @@ int put_back(struct guard *guard)
 	size_t i;
 
 	for (i = 0; i < guard->nr_threads; i++)
-		if (drop_signal(guard->threads[i].tid, SIGTRAP))
+		if (drop_signal(guard->threads[i].tid, SIGTRAP)) {
+			pr_perror("Thread %d keeps a SIGTRAP", guard->threads[i].tid);
 			return -1;
+		}
 	/* What others have left is gone before anything new is opened or mapped. */
 	if (put_code_back(guard) || for_each_number(pid, "fd", close_new, guard) ||
 	    put_memory_back(guard) || read_handler(pid, &handler))
 		return -1;
 	if (handler != guard->handler && set_handler(guard, guard->handler))
 		return -1;
-	if (settle_thread(pid))
+	if (settle_thread(pid)) {
+		pr_perror("Process %d can't be stopped", pid);
 		return -1;
-	for (i = 0; i < guard->nr_threads; i++)
-		if (put_thread_back(&guard->threads[i]))
+	}
+	for (i = 0; i < guard->nr_threads; i++) {
+		if (put_thread_back(&guard->threads[i])) {
+			pr_perror("Thread %d can't get its registers back", guard->threads[i].tid);
 			return -1;
+		}
+	}
 	return 0;
 }

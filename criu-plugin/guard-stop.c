@@ -91,6 +91,8 @@ int continue_group(const struct guard *guard)
 			      set_mask(leader->tid, leader->mask) ?
 		      -1 :
 		      0;
+	if (ret)
+		pr_perror("Process %d can't be continued", leader->tid);
 	if (stop)
 		kill(leader->tid, stop);
 	return ret;

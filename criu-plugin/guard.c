@@ -7,7 +7,9 @@
  * So nothing is touched before the process is in a state in which it does not run on then:
  *
  * - What each thread is made of is kept, and which files and mappings there are.
- * - A watcher waits for CRIU's end.
+ * - A watcher waits for CRIU's end. It shares CRIU's files: CRIU's code in the process waits at a
+ *   socket, and when that is closed, which a process that ends does before it lets go of threads,
+ *   it goes back to where it was called from, and the process runs.
  * - The process gets a SIGSTOP. CRIU, which has seized all threads, does not notice, but a thread
  *   that loses its tracer stops by that instead of running.
  * - SIGTRAP gets a handler. A thread that is let go of in the delivery of a SIGTRAP is stopped
@@ -42,8 +44,10 @@ static int seize(const struct guard *guard, size_t count)
 		return -1;
 	for (i = 0; i < count; i++) {
 		for (tries = SEIZE_TRIES; seize_thread(guard->threads[i].tid); tries--) {
-			if (errno == ESRCH || !tries)
+			if (errno == ESRCH || !tries) {
+				pr_perror("Thread %d can't be seized", guard->threads[i].tid);
 				return -1;
+			}
 			nanosleep(&pause, NULL);
 		}
 	}
@@ -83,6 +87,7 @@ static void watch(void *arg)
 		return;
 	pr_info("CRIU is gone, and has left process %d in the middle of a dump\n", pid);
 	ret = seize(guard, count);
+	close_shared();
 	if (!ret)
 		ret = stage == STAGE_TOUCHED ? put_back(guard) : unblock(guard);
 	if (!ret)
@@ -167,6 +172,12 @@ static int start_watching(struct guard *guard)
 {
 	const struct kvm_process *process = guard->process;
 	int *fds = calloc(process->nr_taps + 1, sizeof(*fds)), ret;
+	struct duty duty = {
+		.act = watch,
+		.arg = guard,
+		.nr_fds = process->nr_taps + 1,
+		.shares_files = true,
+	};
 	size_t i;
 
 	if (!fds) {
@@ -176,7 +187,8 @@ static int start_watching(struct guard *guard)
 	for (i = 0; i < process->nr_taps; i++)
 		fds[i] = process->taps[i].held;
 	fds[i] = guard->pidfd;
-	ret = start_watcher(&guard->watcher, NULL, watch, guard, fds, process->nr_taps + 1);
+	duty.fds = fds;
+	ret = start_watcher(&guard->watcher, &duty);
 	free(fds);
 	return ret;
 }

@@ -377,17 +377,31 @@ uint64_t reg_value(const KvmCriu__Reg *reg, size_t at);
 /* ---- watcher.c: what is done when CRIU is gone ---- */
 
 struct watcher {
-	int pidfd; /* -1 if there is none */
+	int pidfd;  /* -1 if there is none */
+	int caller; /* pidfd, open as long as there is a watcher that shares the caller's files */
+};
+
+struct duty {
+	int (*begin)(void *arg); /* or NULL */
+	void (*act)(void *arg);
+	void *arg;
+	const int *fds;
+	size_t nr_fds;
+	bool shares_files;
 };
 
 /*
  * Start a process that waits for the end of the calling one, then calls @act with @arg, and ends.
- * It has a copy of the caller's memory, and keeps @fds open. First it calls @begin, unless that is
- * NULL; if @begin returns other than 0, it does not wait.
+ * It has a copy of the caller's memory. First it calls @begin; if that returns other than 0, it
+ * does not wait.
+ *
+ * It keeps @fds open. With @shares_files what the caller has open is open in the watcher, too, even
+ * what the caller opens later, until @act calls close_shared().
  */
-int start_watcher(struct watcher *watcher, int (*begin)(void *arg), void (*act)(void *arg),
-		  void *arg, const int *fds, size_t nr_fds);
+int start_watcher(struct watcher *watcher, const struct duty *duty);
 void stop_watcher(struct watcher *watcher);
+/* In @act: close all but the duty's files. */
+void close_shared(void);
 /* Return: memory that the caller shares with its watchers, zeros at first; or NULL. */
 void *share_memory(size_t size);
 

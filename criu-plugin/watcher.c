@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -24,39 +25,37 @@
 /* criu/log.c */
 int log_get_fd(void);
 
-/* What the watcher does, and what it needs for that. */
-struct duty {
-	int (*begin)(void *arg);
-	void (*act)(void *arg);
-	void *arg;
-	const int *fds;
-	size_t nr_fds;
-	int criu; /* pidfd */
-};
+/* In the watcher: what it does, and the pidfd of the process whose end it waits for. */
+static const struct duty *own_duty;
+static int caller;
 
-static bool is_needed(const struct duty *duty, int fd)
+static bool is_needed(int fd)
 {
 	size_t i;
 
-	if (fd == duty->criu || fd == log_get_fd())
+	if (fd == caller || fd == log_get_fd())
 		return true;
-	for (i = 0; i < duty->nr_fds; i++)
-		if (duty->fds[i] == fd)
+	for (i = 0; i < own_duty->nr_fds; i++)
+		if (own_duty->fds[i] == fd)
 			return true;
 	return false;
 }
 
-/* Others wait for the other end of what CRIU has open to be closed. */
-static void close_others(const struct duty *duty)
+void close_shared(void)
 {
-	DIR *dir = opendir("/proc/self/fd");
 	struct dirent *entry;
+	DIR *dir;
 
+	/* Another watcher may need what this one does not. */
+	if (own_duty->shares_files && unshare(CLONE_FILES)) {
+		pr_perror("Can't have files of its own");
+		return;
+	}
+	dir = opendir("/proc/self/fd");
 	while (dir && (entry = readdir(dir))) {
 		int fd = atoi(entry->d_name);
 
-		if (isdigit((unsigned char)entry->d_name[0]) && fd != dirfd(dir) &&
-		    !is_needed(duty, fd))
+		if (isdigit((unsigned char)entry->d_name[0]) && fd != dirfd(dir) && !is_needed(fd))
 			close(fd);
 	}
 	if (dir)
@@ -65,12 +64,15 @@ static void close_others(const struct duty *duty)
 
 static void __attribute__((noreturn)) watch(const struct duty *duty)
 {
-	struct pollfd gone = { .fd = duty->criu, .events = POLLIN };
+	struct pollfd gone = { .fd = caller, .events = POLLIN };
 
 	/* Whoever ends CRIU's process group is not to end this. */
 	setsid();
 	prctl(PR_SET_NAME, WATCHER_NAME);
-	close_others(duty);
+	own_duty = duty;
+	/* Others wait for the other end of what CRIU has open to be closed. */
+	if (!duty->shares_files)
+		close_shared();
 	if (!duty->begin || !duty->begin(duty->arg))
 		while (poll(&gone, 1, -1) != 1)
 			;
@@ -78,11 +80,17 @@ static void __attribute__((noreturn)) watch(const struct duty *duty)
 	_exit(0);
 }
 
+/* As fork(), which has no flags. */
+static pid_t fork_with(unsigned long flags)
+{
+	return syscall(SYS_clone, flags | SIGCHLD, 0, 0, 0, 0);
+}
+
 /* Whoever ends CRIU's cgroup is not to end the watcher, so it gets the root's if it may. */
-static pid_t fork_outside(void)
+static pid_t fork_outside(unsigned long flags)
 {
 	static const char *const roots[] = { "/sys/fs/cgroup/unified", "/sys/fs/cgroup" };
-	struct clone_args args = { .flags = CLONE_INTO_CGROUP, .exit_signal = SIGCHLD };
+	struct clone_args args = { .flags = flags | CLONE_INTO_CGROUP, .exit_signal = SIGCHLD };
 	pid_t child = -1;
 	size_t i;
 	int fd;
@@ -96,17 +104,18 @@ static pid_t fork_outside(void)
 		if (child)
 			close(fd);
 	}
-	return child < 0 ? fork() : child;
+	return child < 0 ? fork_with(flags) : child;
 }
 
 /* A child of a child: CRIU, when it has killed what it dumped, waits until it has no child. */
 static int fork_watcher(struct watcher *watcher, const struct duty *duty, volatile pid_t *number)
 {
-	pid_t child = fork();
+	unsigned long flags = duty->shares_files ? CLONE_FILES : 0;
+	pid_t child = fork_with(flags);
 	int status;
 
 	if (!child) {
-		child = fork_outside();
+		child = fork_outside(flags);
 		if (!child)
 			watch(duty);
 		*number = child;
@@ -118,33 +127,28 @@ static int fork_watcher(struct watcher *watcher, const struct duty *duty, volati
 	return watcher->pidfd < 0 ? -1 : 0;
 }
 
-int start_watcher(struct watcher *watcher, int (*begin)(void *arg), void (*act)(void *arg),
-		  void *arg, const int *fds, size_t nr_fds)
+int start_watcher(struct watcher *watcher, const struct duty *duty)
 {
-	struct duty duty = {
-		.begin = begin,
-		.act = act,
-		.arg = arg,
-		.fds = fds,
-		.nr_fds = nr_fds,
-	};
 	volatile pid_t *number = share_memory(sizeof(*number));
 	sigset_t all, before;
 	int ret = -1;
 
 	watcher->pidfd = -1;
-	duty.criu = pidfd_open(getpid(), 0);
-	if (number && duty.criu >= 0) {
+	watcher->caller = -1;
+	caller = pidfd_open(getpid(), 0);
+	if (number && caller >= 0) {
 		/* Blocked for the watcher, which nothing else is to end. */
 		sigfillset(&all);
 		sigprocmask(SIG_BLOCK, &all, &before);
-		ret = fork_watcher(watcher, &duty, number);
+		ret = fork_watcher(watcher, duty, number);
 		sigprocmask(SIG_SETMASK, &before, NULL);
 	}
 	if (ret)
 		pr_perror("Can't start a process that watches CRIU");
-	if (duty.criu >= 0)
-		close(duty.criu);
+	else if (duty->shares_files)
+		watcher->caller = caller;
+	if (caller >= 0 && watcher->caller < 0)
+		close(caller);
 	if (number)
 		munmap((void *)(uintptr_t)number, sizeof(*number));
 	return ret;
@@ -160,6 +164,8 @@ void stop_watcher(struct watcher *watcher)
 		while (poll(&gone, 1, -1) < 0 && errno == EINTR)
 			;
 	close(watcher->pidfd);
+	if (watcher->caller >= 0)
+		close(watcher->caller);
 	watcher->pidfd = -1;
 }
 

@@ -424,6 +424,13 @@ int hold_vhosts(const struct kvm_process *process, const char *socket)
 {
 	struct hold hold = { .process = process, .socket = socket };
 	const int needed[] = { STDOUT_FILENO, pidfd_open(process->pid, 0) };
+	const struct duty duty = {
+		.begin = begin,
+		.act = give_all_back,
+		.arg = &hold,
+		.fds = needed,
+		.nr_fds = ARRAY_LEN(needed),
+	};
 	struct watcher watcher;
 
 	hold.pidfd = needed[1];
@@ -437,7 +444,7 @@ int hold_vhosts(const struct kvm_process *process, const char *socket)
 		pr_err("Process %d is stopped, so vhost can't be taken from it\n", process->pid);
 		return -1;
 	}
-	if (start_watcher(&watcher, begin, give_all_back, &hold, needed, ARRAY_LEN(needed)))
+	if (start_watcher(&watcher, &duty))
 		return -1;
 	close(STDOUT_FILENO);
 	wait_for_end(&hold, &watcher);
