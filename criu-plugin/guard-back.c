@@ -137,11 +137,12 @@ int put_back(struct guard *guard)
 	uint64_t handler;
 	size_t i;
 
-	for (i = 0; i < guard->nr_threads; i++)
+	for (i = 0; i < guard->nr_threads; i++) {
 		if (drop_signal(guard->threads[i].tid, SIGTRAP)) {
 			pr_perror("Thread %d keeps a SIGTRAP", guard->threads[i].tid);
 			return -1;
 		}
+	}
 	/* What others have left is gone before anything new is opened or mapped. */
 	if (put_code_back(guard) || for_each_number(pid, "fd", close_new, guard) ||
 	    put_memory_back(guard) || read_handler(pid, &handler))
